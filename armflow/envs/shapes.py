@@ -1,0 +1,243 @@
+"""What bodies are made of: parts, sliding links and bodies, and makers for the usual ones.
+
+Frames follow `perception.detection`: a block's origin is its centre, a disc's the centre of its top face, an open
+tube's (cup, holder, mug) the centre of its bottom, a cabinet's the centre of its bottom with the drawer opening to +x.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy.spatial.transform import RigidTransform, Rotation
+
+from armflow.robot.errors import ChoiceError, ShapeError, ValueRangeError
+
+__all__ = [
+    "SIZES",
+    "BodySpec",
+    "LinkSpec",
+    "Part",
+    "block",
+    "collision_parts",
+    "disc",
+    "drawer_cabinet",
+    "place",
+    "table",
+    "tube",
+]
+
+SIZES = {"box": 3, "cylinder": 2, "sphere": 1, "capsule": 2, "tube": 5}
+
+Color = tuple[float, float, float, float]
+
+
+def place(x: float = 0.0, y: float = 0.0, z: float = 0.0, rotation: Rotation | None = None) -> RigidTransform:
+    """Return the transform that rotates and then moves by (x, y, z), m."""
+    return RigidTransform.from_components([x, y, z], rotation or Rotation.identity())
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One solid of a body.
+
+    Attributes:
+        kind: "box", "cylinder", "sphere", "capsule" or "tube".
+        size: Box: full extents x, y, z. Cylinder: radius, height. Sphere: radius. Capsule: radius, length between the
+            centres of its caps. Tube (open at the top, origin at its bottom): inner radius, outer radius, height,
+            bottom thickness (0 for none), number of staves that stand for its wall in collisions. All m.
+        T_body_part: Part to body; cylinders, capsules and tubes stand along their own z.
+        rgba: Colour, 0 to 1.
+    """
+
+    kind: str
+    size: tuple[float, ...]
+    T_body_part: RigidTransform = field(default_factory=RigidTransform.identity)
+    rgba: Color = (0.7, 0.7, 0.7, 1.0)
+
+    def __post_init__(self) -> None:
+        """Check kind and size.
+
+        Raises:
+            ChoiceError: Unknown kind.
+            ShapeError: Wrong number of sizes.
+            ValueRangeError: A size that is not positive and finite.
+        """
+        if self.kind not in SIZES:
+            raise ChoiceError("kind of part", self.kind, SIZES)
+        if len(self.size) != SIZES[self.kind]:
+            raise ShapeError(f"size of a {self.kind}", f"{SIZES[self.kind]} numbers", self.size)
+        least = 0.0 if self.kind in ("tube", "capsule") else 1e-6
+        if not all(np.isfinite(s) and s >= least for s in self.size):
+            raise ValueRangeError(f"size of a {self.kind}", self.size, "positive and finite, in metres")
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSpec:
+    """A link that slides on the body along one axis (a drawer).
+
+    Attributes:
+        name: What it is called; the key of `World.joint`.
+        parts: Its solids, in the link's frame.
+        mass: kg.
+        axis: Unit direction of positive motion, in the link's frame.
+        T_parent_link: Link to body when the joint is at 0.
+        lower: Least travel, m.
+        upper: Most travel, m.
+        damping: Viscous damping, N s/m.
+        friction: Dry friction of the slide, N.
+    """
+
+    name: str
+    parts: tuple[Part, ...]
+    mass: float
+    axis: tuple[float, float, float]
+    T_parent_link: RigidTransform
+    lower: float
+    upper: float
+    damping: float = 2.0
+    friction: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class BodySpec:
+    """One body of the world; `mass` 0 fixes it where it is put.
+
+    Attributes:
+        name: What it is called, such as "red block".
+        parts: Its solids, in the body's frame.
+        mass: kg, spread evenly over the parts' volume; 0 for a body that never moves.
+        friction: Sliding friction; two bodies in contact multiply theirs (table 0.6, fingertips 1.2).
+        links: Links that slide on it.
+        rolling_friction: m, as in Bullet.
+        spinning_friction: m, as in Bullet.
+        restitution: 0 to 1.
+        collides: False for a mere mark that everything passes through.
+        contact_stiffness: N/m of a soft surface; None for rigid contact.
+        contact_damping: N s/m that goes with it.
+        angular_damping: Share of the spin lost per second.
+    """
+
+    name: str
+    parts: tuple[Part, ...]
+    mass: float = 0.0
+    friction: float = 0.8
+    links: tuple[LinkSpec, ...] = ()
+    rolling_friction: float = 0.0
+    spinning_friction: float = 0.0
+    restitution: float = 0.0
+    collides: bool = True
+    contact_stiffness: float | None = None
+    contact_damping: float | None = None
+    angular_damping: float = 0.04
+
+
+def collision_parts(part: Part) -> tuple[Part, ...]:
+    """Split a part into convex ones: a tube into its bottom and its staves, anything else into itself."""
+    if part.kind != "tube":
+        return (part,)
+    inner, outer, height, bottom, count = part.size
+    turns = np.arange(int(count)) * 2 * np.pi / count
+    width = 2 * outer * float(np.tan(np.pi / count))
+    radius = 0.5 * (inner + outer)
+    shapes = [
+        ("box", (outer - inner, width, height), place(radius * np.cos(a), radius * np.sin(a), height / 2, turn_z(a)))
+        for a in turns
+    ]
+    if bottom > 0:
+        shapes.append(("cylinder", (0.5 * (inner + outer), bottom), place(z=bottom / 2)))
+    return tuple(Part(kind, size, part.T_body_part * T, part.rgba) for kind, size, T in shapes)
+
+
+def turn_z(angle: float) -> Rotation:
+    """Rotation about z by an angle, rad."""
+    return Rotation.from_euler("z", angle)
+
+
+def block(name: str, size: Sequence[float], rgba: Color, *, density: float = 500.0, friction: float = 0.8) -> BodySpec:
+    """Make a block with full extents size [3], m; origin at its centre; density in kg/m3."""
+    x, y, z = (float(s) for s in size)
+    return BodySpec(name, (Part("box", (x, y, z), rgba=rgba),), density * x * y * z, friction, spinning_friction=0.002)
+
+
+def disc(name: str, radius: float, rgba: Color, *, thickness: float = 0.004, collides: bool = True) -> BodySpec:
+    """Make a fixed flat disc; origin at the centre of its top face."""
+    part = Part("cylinder", (radius, thickness), place(z=-thickness / 2), rgba)
+    return BodySpec(name, (part,), friction=0.8, collides=collides)
+
+
+def table(center: Sequence[float], size: Sequence[float], rgba: Color = (0.78, 0.72, 0.62, 1.0)) -> BodySpec:
+    """Make the table: a fixed slab with its top at z = 0, centre [2] and size [3] in m, in the world frame."""
+    slab = Part("box", (size[0], size[1], size[2]), place(center[0], center[1], -size[2] / 2), rgba)
+    return BodySpec("table", (slab,), friction=0.6)
+
+
+def tube(
+    inner_radius: float,
+    outer_radius: float,
+    height: float,
+    bottom_thickness: float,
+    staves: int = 12,
+    rgba: Color = (0.7, 0.7, 0.7, 1.0),
+) -> tuple[Part, ...]:
+    """Make the parts of an open cylinder standing on its bottom: cup, mug and holder.
+
+    It is drawn round; in collisions its wall is `staves` boxes, which touch the inner circle from outside.
+    """
+    return (Part("tube", (inner_radius, outer_radius, height, bottom_thickness, staves), rgba=rgba),)
+
+
+def drawer_cabinet(
+    name: str,
+    body_rgba: Color,
+    drawer_rgba: Color,
+    *,
+    size: Sequence[float] = (0.2, 0.25, 0.12),
+    travel: float = 0.18,
+    standoff: float = 0.035,
+) -> BodySpec:
+    """Make a fixed cabinet with one drawer, the link "drawer", which opens along +x.
+
+    Args:
+        name: Name of the body.
+        body_rgba: Colour of the cabinet.
+        drawer_rgba: Colour of the drawer's front and handle.
+        size: Outer extents of the cabinet: depth x, width y, height z, m.
+        travel: How far the drawer comes out, m.
+        standoff: Gap between the front and the handle bar's centre, m.
+
+    Returns:
+        A body with its origin at the centre of its bottom. The link's frame is at the centre of the handle bar; the bar
+        lies along y.
+    """
+    depth, width, height = (float(s) for s in size)
+    wall, gap, bar = 0.01, 0.002, 0.006
+    sides = ((0, 0, height - wall / 2, depth, width, wall), (0, 0, wall / 2, depth, width, wall))
+    sides += tuple((0, s * (width - wall) / 2, height / 2, depth, wall, height - 2 * wall) for s in (-1, 1))
+    sides += ((-(depth - wall) / 2, 0, height / 2, wall, width - 2 * wall, height - 2 * wall),)
+    shell = tuple(Part("box", s[3:], place(*s[:3]), body_rgba) for s in sides)
+    inside_y, inside_z = width - 2 * wall - 2 * gap, height - 2 * wall - 2 * gap
+    box_x = depth - wall - gap
+    front = -standoff - wall / 2
+    tray_z = -inside_z / 2
+    half = 0.3 * width
+    boxes = [(front, 0, 0, wall, width - 2 * gap, height - 2 * gap)]
+    boxes += [(front - box_x / 2, 0, tray_z + wall / 4, box_x, inside_y, wall / 2)]
+    boxes += [
+        (front - box_x / 2, s * (inside_y - wall / 2) / 2, -0.1 * height, box_x, wall / 2, 0.7 * inside_z)
+        for s in (-1, 1)
+    ]
+    boxes += [(front - box_x + wall / 4, 0, -0.1 * height, wall / 2, inside_y - wall, 0.7 * inside_z)]
+    boxes += [(-standoff / 2, s * (half - 0.01), 0, standoff, 0.008, 0.008) for s in (-1, 1)]
+    parts = [Part("box", s[3:], place(*s[:3]), drawer_rgba) for s in boxes]
+    handle_rgba = tuple(np.clip(0.55 * np.asarray(drawer_rgba[:3]), 0, 1)) + (1.0,)
+    upright = Rotation.from_euler("x", 0.5 * np.pi)
+    parts.append(Part("cylinder", (bar, 2 * half), place(rotation=upright), handle_rgba))
+    link = LinkSpec(
+        "drawer", tuple(parts), 0.5, (1.0, 0.0, 0.0), place(depth / 2 + wall + standoff, 0, height / 2), 0.0, travel
+    )
+    return BodySpec(name, shell, 0.0, 0.5, (link,))
+
+
+def recolored(spec: BodySpec, rgba: Color) -> BodySpec:
+    """Return the body with all its own parts in one colour."""
+    return replace(spec, parts=tuple(replace(part, rgba=rgba) for part in spec.parts))

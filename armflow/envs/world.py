@@ -1,0 +1,345 @@
+"""`World`: one pybullet client with a floor, a table, an arm and the bodies of an episode."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pybullet
+from scipy.spatial.transform import RigidTransform, Rotation
+
+from armflow.envs.body_urdf import body_urdf, solid_inertia
+from armflow.envs.shapes import BodySpec, Part, place, table
+from armflow.envs.silence import silent_stdout
+from armflow.robot.errors import ChoiceError, ShapeError
+
+if TYPE_CHECKING:
+    from armflow.robot.model import RobotModel
+
+__all__ = ["CONTROL_PERIOD", "SUBSTEPS", "Saved", "World"]
+
+CONTROL_PERIOD = 0.04  # s, one control step
+SUBSTEPS = 20  # physics steps in it, 2 ms each
+SOLVER_ITERATIONS = 30
+FINGER_FORCE = 35.0  # N, at each finger
+FINGER_RATE = 1.6  # largest speed of the gripper, openings per second
+FINGER_FRICTION = 1.2
+SPEED_BOUND = 100.0  # m/s; whatever is faster shows that the simulation has broken down
+SPIN_BOUND = 1e4  # rad/s; small beads roll fast, so only the absurd counts
+FLOOR_Z = -0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A state to come back to: Bullet's number of it, the bodies it holds, and the count of steps."""
+
+    number: int
+    bodies: tuple[int, ...]
+    steps: int
+
+
+class World:
+    """The simulated bench; the arm's base is the world's origin and the table's top is z = 0.
+
+    Poses, velocities and joint readings are those after the last `step` (or `add`, `restore`). One control step is one
+    call into Bullet: joints run at the constant speed that reaches the target at its end, so a tracking error never
+    outlives one step.
+
+    Attributes:
+        arm: The robot.
+        specs: Every body by handle, table and floor included, in the order of adding.
+        table: Handle of the table.
+        steps: Control steps since `reset`.
+        poisoned: Why the simulation can no longer be trusted; None while it can.
+    """
+
+    def __init__(self, arm: RobotModel, *, gui: bool = False) -> None:
+        """Start a client and load the arm; `gui` opens pybullet's window."""
+        self.arm = arm
+        self.client = pybullet.connect(pybullet.GUI if gui else pybullet.DIRECT)
+        self._files = tempfile.TemporaryDirectory(prefix="armflow-")
+        self._build()
+
+    def close(self) -> None:
+        """End the client; the world is of no use afterwards."""
+        if self.client >= 0:
+            pybullet.disconnect(self.client)
+            self._files.cleanup()
+            self.client = -1
+
+    def _build(self) -> None:
+        """Load table and arm into an empty simulation and remember that state."""
+        c = {"physicsClientId": self.client}
+        pybullet.resetSimulation(**c)
+        pybullet.setGravity(0, 0, -9.81, **c)
+        pybullet.setPhysicsEngineParameter(
+            fixedTimeStep=CONTROL_PERIOD,
+            numSubSteps=SUBSTEPS,
+            numSolverIterations=SOLVER_ITERATIONS,
+            deterministicOverlappingPairs=1,
+            enableFileCaching=0,
+            **c,
+        )
+        self.specs: dict[int, BodySpec] = {}
+        self._centers: dict[int, np.ndarray] = {}
+        self._links: dict[int, dict[str, int]] = {}
+        self._motion: dict[int, tuple] = {}
+        self.poisoned: str | None = None
+        self.steps = 0
+        center = self.arm.bench_center
+        floor = Part("box", (6.0, 6.0, 0.1), place(center[0], center[1], FLOOR_Z - 0.05), (0.55, 0.56, 0.58, 1.0))
+        self.floor = self.add(BodySpec("floor", (floor,), friction=0.6), place())
+        self.table = self.add(table(center, (1.3, 1.6, 0.04)), place())
+        self._load_arm()
+        self._set_joints(self.arm.home, 1.0)
+        self._fixtures = tuple(self.specs)
+        self._base = self.save()
+
+    def _load_arm(self) -> None:
+        c = {"physicsClientId": self.client}
+        flags = pybullet.URDF_USE_INERTIA_FROM_FILE | pybullet.URDF_MERGE_FIXED_LINKS
+        with silent_stdout():
+            self.robot = pybullet.loadURDF(str(self.arm.urdf_path()), useFixedBase=True, flags=flags, **c)
+        infos = [pybullet.getJointInfo(self.robot, j, **c) for j in range(pybullet.getNumJoints(self.robot, **c))]
+        index = {info[1].decode(): info[0] for info in infos}
+        names = (*self.arm.joint_names, *self.arm.gripper.joints)
+        self._joints = [index[name] for name in names]
+        self._forces = [infos[j][10] or 300.0 for j in self._joints]
+        for number, joint in enumerate(self._joints[self.arm.dof :], self.arm.dof):
+            self._forces[number] = FINGER_FORCE
+            pybullet.changeDynamics(self.robot, joint, lateralFriction=FINGER_FRICTION, spinningFriction=0.003, **c)
+        for joint in range(-1, len(infos)):
+            pybullet.changeDynamics(self.robot, joint, linearDamping=0.0, angularDamping=0.0, jointDamping=0.0, **c)
+        pybullet.changeDynamics(self.robot, -1, activationState=pybullet.ACTIVATION_STATE_DISABLE_SLEEPING, **c)
+        for joint in (-1, self._joints[0]):  # the arm is bolted to the table
+            pybullet.setCollisionFilterPair(self.robot, self.table, joint, -1, 0, **c)
+        self._opened, self._closed = self.arm.gripper.open, self.arm.gripper.closed
+
+    def add(self, spec: BodySpec, T_world_body: RigidTransform) -> int:
+        """Put a body into the world and return its handle."""
+        c = {"physicsClientId": self.client}
+        inertia = solid_inertia(spec.parts, spec.mass)
+        path = Path(self._files.name) / "body.urdf"
+        path.write_text(body_urdf(spec, inertia))
+        flags = pybullet.URDF_USE_INERTIA_FROM_FILE
+        position, turn = T_world_body.translation, T_world_body.rotation.as_quat()
+        handle = pybullet.loadURDF(str(path), position, turn, useFixedBase=spec.mass == 0, flags=flags, **c)
+        self.specs[handle] = spec
+        self._centers[handle] = inertia.center
+        self._links[handle] = {link.name: number for number, link in enumerate(spec.links)}
+        self._set_contact(handle, spec)
+        if spec.mass > 0:
+            self._motion[handle] = self._read_motion(handle)
+        return handle
+
+    def _set_contact(self, handle: int, spec: BodySpec) -> None:
+        c = {"physicsClientId": self.client}
+        stiff = {}
+        if spec.contact_stiffness is not None:
+            stiff = {"contactStiffness": spec.contact_stiffness, "contactDamping": spec.contact_damping or 0.0}
+        for link in range(-1, len(spec.links)):
+            pybullet.changeDynamics(
+                handle,
+                link,
+                lateralFriction=spec.friction,
+                rollingFriction=spec.rolling_friction,
+                spinningFriction=spec.spinning_friction,
+                restitution=spec.restitution,
+                linearDamping=0.0,
+                angularDamping=spec.angular_damping,
+                **stiff,
+                **c,
+            )
+        awake = pybullet.ACTIVATION_STATE_DISABLE_SLEEPING
+        pybullet.changeDynamics(handle, -1, activationState=awake, **c)
+        for number, link in enumerate(spec.links):  # dry friction of the slide: a motor that wants to stand still
+            pybullet.setJointMotorControl2(
+                handle, number, pybullet.VELOCITY_CONTROL, targetVelocity=0.0, force=link.friction, **c
+            )
+
+    def remove(self, handle: int) -> None:
+        """Take a body out again.
+
+        Raises:
+            ChoiceError: No such body.
+        """
+        self._spec(handle)
+        pybullet.removeBody(handle, physicsClientId=self.client)
+        for table_ in (self.specs, self._centers, self._links, self._motion):
+            table_.pop(handle, None)
+
+    def _spec(self, handle: int) -> BodySpec:
+        if handle not in self.specs:
+            raise ChoiceError("body", handle, [f"{h} ({s.name})" for h, s in self.specs.items()])
+        return self.specs[handle]
+
+    def reset(self, q: np.ndarray | None = None) -> None:
+        """Take all bodies of the episode out and put the arm back, still and open, at q [D] rad (home if None)."""
+        if self.poisoned is not None:
+            self._build()  # nothing computed from a broken state survives
+        else:
+            for handle in reversed([h for h in self.specs if h not in self._fixtures]):
+                self.remove(handle)
+            self.restore(self._base)
+        if q is not None:
+            self._set_joints(q, 1.0)
+
+    def save(self) -> Saved:
+        """Remember the whole state; `restore` comes back to it while the same bodies are there."""
+        return Saved(pybullet.saveState(physicsClientId=self.client), tuple(self.specs), self.steps)
+
+    def restore(self, saved: Saved) -> None:
+        """Come back to a saved state, bit for bit.
+
+        Raises:
+            ShapeError: Other bodies are in the world now.
+        """
+        if tuple(self.specs) != saved.bodies:
+            raise ShapeError("bodies of the world", f"{saved.bodies}, as when it was saved", tuple(self.specs))
+        pybullet.restoreState(saved.number, physicsClientId=self.client)
+        self.steps, self.poisoned = saved.steps, None
+        self._read()
+
+    def _set_joints(self, q: np.ndarray, opening: float) -> None:
+        for joint, value in zip(self._joints, (*q, *self.arm.gripper.positions(opening)), strict=True):
+            pybullet.resetJointState(self.robot, joint, float(value), 0.0, physicsClientId=self.client)
+        self._read()
+
+    def step(self, q_target: np.ndarray, gripper_target: float) -> None:
+        """Run one control step of `CONTROL_PERIOD`.
+
+        Args:
+            q_target: [D] where the joints shall be at its end, rad; limited beforehand by `robot.limiter`.
+            gripper_target: Opening, 0 to 1; the fingers close with at most `FINGER_FORCE` each and stall on what they hold.
+        """
+        speed = (np.asarray(q_target, float) - self._q[: self.arm.dof]) / CONTROL_PERIOD
+        span = self._opened - self._closed
+        opening = (self._q[self.arm.dof :] - self._closed) / span
+        rate = np.clip((min(max(gripper_target, 0.0), 1.0) - opening) / CONTROL_PERIOD, -FINGER_RATE, FINGER_RATE)
+        pybullet.setJointMotorControlArray(
+            self.robot,
+            self._joints,
+            pybullet.VELOCITY_CONTROL,
+            targetVelocities=[*speed.tolist(), *(rate * span).tolist()],
+            forces=self._forces,
+            physicsClientId=self.client,
+        )
+        pybullet.stepSimulation(physicsClientId=self.client)
+        self.steps += 1
+        self._read()
+        self._check()
+
+    def _read(self) -> None:
+        states = pybullet.getJointStates(self.robot, self._joints, physicsClientId=self.client)
+        self._q = np.array([state[0] for state in states])
+        self._qd = np.array([state[1] for state in states])
+        for handle in self._motion:
+            self._motion[handle] = self._read_motion(handle)
+
+    def _read_motion(self, handle: int) -> tuple:
+        pose = pybullet.getBasePositionAndOrientation(handle, physicsClientId=self.client)
+        return (*pose, *pybullet.getBaseVelocity(handle, physicsClientId=self.client))
+
+    def _check(self) -> None:
+        """Note NaN and absurd speeds; every comparison below is false for NaN."""
+        if self.poisoned is not None:
+            return
+        if not (abs(self._qd).max() < SPEED_BOUND and abs(self._q).max() < SPEED_BOUND):
+            self.poisoned = f"simulation broke down: joints of {self.arm.name} at {abs(self._qd).max():.3g} rad/s"
+        for handle, (position, turn, velocity, spin) in self._motion.items():
+            (x, y, z), (u, v, w), (a, b, c) = position, velocity, spin
+            if not (
+                u * u + v * v + w * w < SPEED_BOUND**2
+                and a * a + b * b + c * c < SPIN_BOUND**2
+                and x * x + y * y + z * z + turn[0] < 1e6
+            ):
+                speed = float(np.linalg.norm(velocity))
+                self.poisoned = f"simulation broke down: {self.specs[handle].name} at {speed:.3g} m/s"
+
+    @property
+    def time(self) -> float:
+        """Simulated time since `reset`, s."""
+        return self.steps * CONTROL_PERIOD
+
+    def read_q(self) -> np.ndarray:
+        """Measured joint positions [D], rad."""
+        return self._q[: self.arm.dof].copy()
+
+    def read_qd(self) -> np.ndarray:
+        """Measured joint velocities [D], rad/s."""
+        return self._qd[: self.arm.dof].copy()
+
+    def read_gripper(self) -> float:
+        """Measured opening, 0 closed to 1 open."""
+        fingers = (self._q[self.arm.dof :] - self._closed) / (self._opened - self._closed)
+        return float(np.clip(fingers.mean(), 0.0, 1.0))
+
+    def finger_positions(self) -> np.ndarray:
+        """Measured finger joints [F], m."""
+        return self._q[self.arm.dof :].copy()
+
+    def pose7(self, handle: int) -> np.ndarray:
+        """Position m and quaternion wxyz of a body's frame, [7]."""
+        self._spec(handle)
+        position, (x, y, z, w) = (self._motion.get(handle) or self._read_motion(handle))[:2]
+        center = self._centers[handle]
+        if center.any():
+            position = np.asarray(position) - _rotate(w, np.array([x, y, z]), center)
+        return np.array([*position, w, x, y, z])
+
+    def pose(self, handle: int) -> RigidTransform:
+        """Pose of a body's frame, T_world_body."""
+        pose = self.pose7(handle)
+        return RigidTransform.from_components(pose[:3], Rotation.from_quat(pose[3:], scalar_first=True))
+
+    def velocity(self, handle: int) -> np.ndarray:
+        """Velocity of a body's centre of mass, m/s, and its spin, rad/s, along world axes, [6]."""
+        self._spec(handle)
+        motion = self._motion.get(handle)
+        return np.zeros(6) if motion is None else np.array([*motion[2], *motion[3]])
+
+    def joint(self, handle: int, link: str) -> tuple[float, float]:
+        """Position, m, and velocity, m/s, of a sliding link.
+
+        Raises:
+            ChoiceError: The body has no such link.
+        """
+        state = pybullet.getJointState(handle, self._link(handle, link), physicsClientId=self.client)
+        return state[0], state[1]
+
+    def link_pose(self, handle: int, link: str) -> RigidTransform:
+        """Pose of a sliding link's frame, T_world_link."""
+        number = self._link(handle, link)
+        state = pybullet.getLinkState(handle, number, computeForwardKinematics=1, physicsClientId=self.client)
+        return RigidTransform.from_components(state[4], Rotation.from_quat(state[5]))
+
+    def _link(self, handle: int, link: str) -> int:
+        self._spec(handle)
+        if link not in self._links[handle]:
+            raise ChoiceError("link", link, self._links[handle])
+        return self._links[handle][link]
+
+    def at_rest(self, handle: int, *, speed: float = 0.01, spin: float = 0.3) -> bool:
+        """Tell whether a body is slower than `speed` m/s and `spin` rad/s."""
+        velocity = self.velocity(handle)
+        return bool(np.linalg.norm(velocity[:3]) < speed and np.linalg.norm(velocity[3:]) < spin)
+
+    def touching(self, handle: int, other: int | None = None) -> bool:
+        """Tell whether a body touches another one, or the arm if `other` is None."""
+        second = self.robot if other is None else other
+        contacts = pybullet.getContactPoints(handle, second, physicsClientId=self.client)
+        return any(contact[8] < 1e-3 for contact in contacts)
+
+    def disturb(self, handle: int, velocity: np.ndarray) -> None:
+        """Knock a body: give it a velocity [6], m/s and rad/s, from now on (tests of replanning)."""
+        pybullet.resetBaseVelocity(handle, velocity[:3], velocity[3:], physicsClientId=self.client)
+        self._motion[handle] = self._read_motion(handle)
+
+
+def _rotate(w: float, axis: np.ndarray, point: np.ndarray) -> np.ndarray:
+    """Turn a point [3] by the unit quaternion w, axis [3]."""
+    twice = 2.0 * np.cross(axis, point)
+    return point + w * twice + np.cross(axis, twice)
