@@ -46,7 +46,9 @@ def chain_frames(placements: np.ndarray, axes: np.ndarray, q: np.ndarray) -> np.
             for k in range(3):
                 moved[a] += rotation[a, k] * fixed[k, 3]
             for b in range(3):
-                turned[a, b] = rotation[a, 0] * fixed[0, b] + rotation[a, 1] * fixed[1, b] + rotation[a, 2] * fixed[2, b]
+                turned[a, b] = (
+                    rotation[a, 0] * fixed[0, b] + rotation[a, 1] * fixed[1, b] + rotation[a, 2] * fixed[2, b]
+                )
         position[:] = moved
         rotation[:] = turned
         if j < dof:
@@ -81,8 +83,10 @@ def chain_jacobian(placements: np.ndarray, axes: np.ndarray, q: np.ndarray) -> t
     frames = chain_frames(placements, axes, q)
     tool = frames[dof]
     jacobian = np.empty((6, dof))
+    turn = np.empty(3)
     for j in range(dof):
-        turn = frames[j, :3, :3] @ axes[j]
+        for a in range(3):
+            turn[a] = frames[j, a, 0] * axes[j, 0] + frames[j, a, 1] * axes[j, 1] + frames[j, a, 2] * axes[j, 2]
         arm = tool[:3, 3] - frames[j, :3, 3]
         jacobian[0, j] = turn[1] * arm[2] - turn[2] * arm[1]
         jacobian[1, j] = turn[2] * arm[0] - turn[0] * arm[2]
