@@ -1,0 +1,127 @@
+"""Depth images as points: back-projection, projection, the robot's own pixels, and a view from the table."""
+
+from dataclasses import dataclass
+
+import numba as nb
+import numpy as np
+
+from armflow.perception.detection import TablePlane
+from armflow.perception.frame import RGBDFrame
+from armflow.robot.arrays import check_shape
+from armflow.robot.errors import StackError
+
+__all__ = ["DepthError", "TableView", "back_project", "pixel_rays", "project", "robot_mask", "table_axes", "view_from"]
+
+
+class DepthError(StackError):
+    """A frame has too few depth readings to see anything in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableView:
+    """A frame expressed in the table's frame: z is the height above the table.
+
+    Attributes:
+        points: [H, W, 3] m, NaN without reading.
+        rays: [H, W, 3] direction of each pixel; eye + depth * ray is the point.
+        eye: [3] camera centre, m.
+        rgb: [H, W, 3] uint8.
+        K: [3, 3] px.
+        T_world_table: [4, 4].
+    """
+
+    points: np.ndarray
+    rays: np.ndarray
+    eye: np.ndarray
+    rgb: np.ndarray
+    K: np.ndarray
+    T_world_table: np.ndarray
+
+    def meet(self, pixels: np.ndarray, height: float) -> np.ndarray:
+        """Where the rays of pixels [N, 2] (row, column) cross the plane z = height: [N, 2] x, y in m."""
+        rays = self.rays[pixels[:, 0], pixels[:, 1]]
+        return self.eye[:2] + (height - self.eye[2]) * rays[:, :2] / rays[:, 2:]
+
+
+def pixel_rays(K: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Direction of each pixel in the camera's frame, scaled to z = 1: [H, W, 3]."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]].astype(float)
+    y = (rows - K[1, 2]) / K[1, 1]
+    x = (columns - K[0, 2] - K[0, 1] * y) / K[0, 0]
+    return np.stack([x, y, np.ones(shape)], -1)
+
+
+def back_project(frame: RGBDFrame) -> np.ndarray:
+    """Points in the world of every pixel: [H, W, 3] m, NaN without reading."""
+    T = frame.T_world_camera.as_matrix()
+    depth = np.where(np.isfinite(frame.depth) & (frame.depth > 0), frame.depth, np.nan)
+    rays = pixel_rays(frame.K, depth.shape) @ T[:3, :3].T
+    return rays * depth[..., None] + T[:3, 3]
+
+
+def project(points_world: np.ndarray, K: np.ndarray, T_world_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels [N, 2] (u right, v down) and depths [N] m of world points [N, 3], with T_world_camera [4, 4]."""
+    in_camera = (points_world - T_world_camera[:3, 3]) @ T_world_camera[:3, :3]
+    z = in_camera[:, 2]
+    scaled = in_camera @ K.T
+    return scaled[:, :2] / np.where(np.abs(z) > 1e-9, z, 1e-9)[:, None], z
+
+
+@nb.njit(cache=True)
+def _near_capsules(points, starts, ends, radii):
+    """True for points [N, 3] within a radius of at least one segment."""
+    inside = np.zeros(len(points), nb.boolean)
+    for c in range(len(starts)):
+        ax, ay, az = ends[c, 0] - starts[c, 0], ends[c, 1] - starts[c, 1], ends[c, 2] - starts[c, 2]
+        length2 = max(ax * ax + ay * ay + az * az, 1e-12)
+        for i in range(len(points)):
+            if inside[i]:
+                continue
+            px, py, pz = points[i, 0] - starts[c, 0], points[i, 1] - starts[c, 1], points[i, 2] - starts[c, 2]
+            s = min(max((px * ax + py * ay + pz * az) / length2, 0.0), 1.0)
+            dx, dy, dz = px - s * ax, py - s * ay, pz - s * az
+            inside[i] = dx * dx + dy * dy + dz * dz < radii[c] * radii[c]
+    return inside
+
+
+def robot_mask(
+    frame: RGBDFrame, starts: np.ndarray, ends: np.ndarray, radii: np.ndarray, margin: float = 0.015
+) -> np.ndarray:
+    """Pixels that show the robot itself, given its capsules at the present joint positions.
+
+    Args:
+        frame: The picture.
+        starts: [C, 3] one end of each capsule, m, world.
+        ends: [C, 3] the other end.
+        radii: [C] m.
+        margin: Added to each radius for calibration and depth errors, m.
+
+    Returns:
+        [H, W] bool.
+    """
+    sizes = check_shape("starts", starts, "C 3")
+    check_shape("radii", radii, "C", check_shape("ends", ends, "C 3", sizes))
+    points = np.nan_to_num(back_project(frame).reshape(-1, 3), nan=1e6)
+    return _near_capsules(points, starts, ends, radii + margin).reshape(frame.depth.shape)
+
+
+def table_axes(plane: TablePlane) -> np.ndarray:
+    """T_world_table [4, 4]: origin below the world's, z along the normal, x as near to the world's x as possible."""
+    z = plane.normal
+    x = np.array([1.0, 0, 0]) - z[0] * z
+    if np.linalg.norm(x) < 1e-3:
+        x = np.array([0.0, 1, 0]) - z[1] * z
+    x = x / np.linalg.norm(x)
+    T = np.eye(4)
+    T[:3, :3] = np.column_stack([x, np.cross(z, x), z])
+    T[:3, 3] = plane.offset * z
+    return T
+
+
+def view_from(frame: RGBDFrame, plane: TablePlane) -> TableView:
+    """Express a frame in the table's frame."""
+    T_world_table, T_world_camera = table_axes(plane), frame.T_world_camera.as_matrix()
+    T = np.linalg.inv(T_world_table) @ T_world_camera
+    depth = np.where(np.isfinite(frame.depth) & (frame.depth > 0), frame.depth, np.nan)
+    rays = pixel_rays(frame.K, depth.shape) @ T[:3, :3].T
+    return TableView(rays * depth[..., None] + T[:3, 3], rays, T[:3, 3], frame.rgb, frame.K, T_world_table)
