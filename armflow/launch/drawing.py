@@ -1,0 +1,107 @@
+"""One video picture: the camera's view with flow and points drawn in, and a strip of words below."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from scipy.spatial.transform import RigidTransform
+
+from armflow.perception.flow import Flow3D
+
+__all__ = ["STRIP_HEIGHT", "Caption", "View", "compose", "draw_flow", "draw_points"]
+
+STRIP_HEIGHT = 96  # px
+MARGIN = 14  # px
+INK, DIM = (236, 239, 244), (150, 160, 175)
+PAPER = (24, 28, 36)
+GOOD, BAD, BUSY = (126, 217, 140), (255, 121, 108), (245, 201, 100)
+TRACKED = (64, 224, 255)
+TRAILS = 48  # most paths drawn; more would hide the object
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A pinhole camera to draw with: K [3, 3] px and the camera's pose in the world."""
+
+    K: np.ndarray
+    T_world_camera: RigidTransform
+
+    def project(self, points_world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return pixels [N, 2] and which of them lie in front of the camera [N] bool, for points [N, 3] m."""
+        points_camera = self.T_world_camera.inv().apply(points_world)
+        depth = points_camera[:, 2]
+        pixels = points_camera @ self.K.T
+        return pixels[:, :2] / np.where(depth > 1e-3, depth, np.inf)[:, None], depth > 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """The words below a picture: who and what, the instruction, and what is going on."""
+
+    title: str
+    instruction: str
+    sentence: str
+    seconds: float
+    mood: str = "busy"
+
+
+def draw_flow(image: np.ndarray, view: View, flow: Flow3D) -> None:
+    """Draw each point's predicted path into image [H, W, 3], from violet (now) to yellow (the goal)."""
+    T, N = flow.points_world.shape[:2]
+    keep = np.linspace(0, N - 1, min(N, TRAILS)).astype(int)
+    points = flow.points_world[:, keep]
+    pixels, front = view.project(points.reshape(-1, 3))
+    pixels, front = pixels.reshape(T, len(keep), 2), front.reshape(T, len(keep))
+    colors = cv2.applyColorMap(np.linspace(40, 245, max(T - 1, 1)).astype(np.uint8)[:, None], cv2.COLORMAP_PLASMA)
+    layer = image.copy()
+    for step in range(T - 1):
+        color = [int(value) for value in colors[step, 0, ::-1]]
+        for one in np.flatnonzero(front[step] & front[step + 1]):
+            cv2.line(layer, _fixed(pixels[step, one]), _fixed(pixels[step + 1, one]), color, 1, cv2.LINE_AA, 4)
+    for one in np.flatnonzero(front[-1]):
+        cv2.circle(layer, _fixed(pixels[-1, one]), 24, (250, 240, 90), -1, cv2.LINE_AA, 4)
+    image[:] = cv2.addWeighted(layer, 0.75, image, 0.25, 0.0)
+
+
+def draw_points(image: np.ndarray, view: View, points_world: np.ndarray) -> None:
+    """Draw tracked points [N, 3] m as dots into image [H, W, 3]."""
+    pixels, front = view.project(points_world)
+    for pixel in pixels[front]:
+        cv2.circle(image, _fixed(pixel), 32, TRACKED, -1, cv2.LINE_AA, 4)
+
+
+def _fixed(pixel: np.ndarray) -> tuple[int, int]:
+    """A pixel in sixteenths, as OpenCV's shift of 4 wants it, kept within 16 bits."""
+    x, y = np.clip(np.nan_to_num(pixel * 16.0), -32000, 32000)
+    return int(x), int(y)
+
+
+def compose(picture: np.ndarray, caption: Caption) -> np.ndarray:
+    """Return picture [H, W, 3] uint8 with the caption strip below it, [H + STRIP_HEIGHT, W, 3]."""
+    width = picture.shape[1]
+    strip = Image.new("RGB", (width, STRIP_HEIGHT), PAPER)
+    pen = ImageDraw.Draw(strip)
+    color = {"good": GOOD, "bad": BAD}.get(caption.mood, BUSY)
+    pen.rectangle((0, 0, width, 2), fill=color)
+    clock = f"{caption.seconds:5.1f} s"
+    pen.text((MARGIN, 11), _fit(caption.title, 13, width - 120), DIM, _font(13))
+    pen.text((width - MARGIN - _font(13).getlength(clock), 11), clock, DIM, _font(13))
+    pen.text((MARGIN, 33), _fit(f"“{caption.instruction}”", 18, width - 2 * MARGIN), INK, _font(18))
+    pen.text((MARGIN, 64), _fit(caption.sentence, 15, width - 2 * MARGIN), color, _font(15))
+    return np.concatenate([picture, np.asarray(strip)])
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size)  # type: ignore[return-value]
+
+
+def _fit(text: str, size: int, width: float) -> str:
+    """Shorten a sentence until it fits into `width` px."""
+    if _font(size).getlength(text) <= width:
+        return text
+    while text and _font(size).getlength(text + "…") > width:
+        text = text[:-1]
+    return text.rstrip() + "…"

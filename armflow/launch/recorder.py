@@ -1,0 +1,82 @@
+"""Films an episode: one picture every few control steps, with flow, points and verdict drawn in."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from armflow.launch.drawing import Caption, View, compose, draw_flow, draw_points
+from armflow.launch.runner import Outcome
+from armflow.launch.video import VideoWriter
+from armflow.perception.frame import RGBDFrame
+
+__all__ = ["Recorder"]
+
+CONTROL_HZ = 25.0
+LAST_SECONDS = 1.2  # the result stays readable for this long
+
+
+class Recorder:
+    """A `runner.Listener` that writes one MP4.
+
+    The pictures come from `world.view(width, height)`, a second and larger camera in the place of the controller's
+    own, free of noise; the controller never sees them.
+    """
+
+    def __init__(self, path: str | Path, title: str, *, size: tuple[int, int] = (640, 480), every: int = 2) -> None:
+        """Film to `path`, one picture of size (width, height) px every `every` control steps."""
+        self._writer = VideoWriter(path, CONTROL_HZ / every)
+        self._title, self._size, self._every = title, size, every
+        self._steps = 0
+        self._world: Any = None
+        self._controller: Any = None
+        self.last: np.ndarray | None = None
+        self.stills: list[np.ndarray] = []
+
+    @property
+    def path(self) -> Path:
+        """Where the video goes."""
+        return self._writer.path
+
+    def start(self, world: Any, controller: Any) -> None:
+        """Hook into the arm, and take the first picture."""
+        self._world, self._controller = world, controller
+        world.arm.on_step = self._step
+        self._shoot()
+
+    def finish(self, outcome: Outcome) -> None:
+        """Show the result for a moment, unhook and close the file, whatever happened."""
+        self._world.arm.on_step = None
+        try:
+            mood = "good" if outcome.success else "bad"
+            sentence = "done" if outcome.success else outcome.reason or "stopped"
+            picture = self._picture(mood, sentence[0].upper() + sentence[1:])
+            for _ in range(max(1, int(LAST_SECONDS * CONTROL_HZ / self._every))):
+                self._writer.write(picture)
+            self.last = picture
+        finally:
+            self._writer.close()
+
+    def _step(self, *_: object) -> None:
+        self._steps += 1
+        if self._steps % self._every == 0:
+            self._shoot()
+
+    def _shoot(self) -> None:
+        picture = self._picture("busy", "")
+        self._writer.write(picture)
+        if self._steps % (6 * self._every) == 0:
+            self.stills.append(picture)
+
+    def _picture(self, mood: str, sentence: str) -> np.ndarray:
+        frame: RGBDFrame = self._world.view(*self._size)
+        image, view = frame.rgb.copy(), View(frame.K, frame.T_world_camera)
+        overlay = self._controller.overlay() if hasattr(self._controller, "overlay") else None
+        if overlay is not None:
+            if overlay.predicted is not None:
+                draw_flow(image, view, overlay.predicted)
+            if overlay.tracked_world is not None:
+                draw_points(image, view, overlay.tracked_world)
+            sentence = sentence or f"{overlay.stage}: {overlay.verdict}"
+        sentence = sentence or self._controller.status()
+        return compose(image, Caption(self._title, self._world.instruction, sentence, self._world.time, mood))
