@@ -7,8 +7,9 @@ A chain is two arrays, so that compiled solvers take it as it is:
 
 import numpy as np
 from numba import njit
+from scipy.spatial.transform import Rotation
 
-__all__ = ["chain_frames", "chain_jacobian", "chain_tool"]
+__all__ = ["chain_frames", "chain_jacobian", "chain_tool", "turn_axes_to_z"]
 
 
 @njit(cache=True, inline="always")
@@ -93,3 +94,21 @@ def chain_jacobian(placements: np.ndarray, axes: np.ndarray, q: np.ndarray) -> t
         jacobian[2, j] = turn[0] * arm[1] - turn[1] * arm[0]
         jacobian[3:, j] = turn
     return tool, jacobian
+
+
+def turn_axes_to_z(placements: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Rewrite a chain so that every joint turns about z, which solvers can exploit; the tool's motion is the same.
+
+    Args:
+        placements: [D + 1, 4, 4] fixed transforms, m.
+        axes: [D, 3] unit joint axes.
+
+    Returns:
+        [D + 1, 4, 4] fixed transforms, with turns from z to each axis moved into them, m.
+    """
+    turns = np.tile(np.eye(4), (len(axes) + 1, 1, 1))
+    for turn, axis in zip(turns, axes, strict=False):
+        turn[:3, :3] = Rotation.align_vectors(axis[None], [[0.0, 0.0, 1.0]])[0].as_matrix()
+    chain = placements @ turns
+    chain[1:] = turns[:-1].mT @ chain[1:]
+    return chain

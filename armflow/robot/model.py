@@ -10,7 +10,7 @@ from scipy.spatial.transform import RigidTransform
 from armflow.robot.arrays import check_finite, check_shape
 from armflow.robot.capsules import Capsules, capsule_ends
 from armflow.robot.errors import RobotError
-from armflow.robot.kinematics import chain_frames, chain_jacobian, chain_tool
+from armflow.robot.kinematics import chain_frames, chain_jacobian, chain_tool, turn_axes_to_z
 from armflow.robot.pinocchio_arm import PinocchioArm
 
 __all__ = ["Gripper", "RobotModel"]
@@ -154,6 +154,11 @@ class RobotModel:
     def capsule_ends(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Both ends of all capsules, [C, 3] each, in the world at q [D] rad, m, fingers open."""
         return capsule_ends(self.frames(q), self.capsules.frame, self.capsules.a, self.capsules.b)
+
+    @cached_property
+    def z_placements(self) -> np.ndarray:
+        """The chain [D + 1, 4, 4] written with all axes along z, m."""
+        return turn_axes_to_z(self.placements, self.axes)
 
     @cached_property
     def pinocchio(self) -> PinocchioArm:
