@@ -10,9 +10,9 @@ _HUES = ((14, "red"), (41, "orange"), (68, "yellow"), (162, "green"), (203, "cya
 
 
 def color_word(rgb: np.ndarray) -> str:
-    """Name the colour of pixels [N, 3] uint8, judged on their brighter half, which lies in the light."""
+    """Name the colour of pixels [N, 3] uint8, judged on their brightest third, which lies in the light."""
     brightness = rgb.sum(1)
-    lit = rgb[brightness >= np.median(brightness)]
+    lit = rgb[brightness >= np.quantile(brightness, 0.67)]
     typical = np.median(lit, axis=0).astype(np.float32)[None, None] / 255
     hue, saturation, value = cv2.cvtColor(typical, cv2.COLOR_RGB2HSV)[0, 0]
     if value < 0.2 or (value < 0.33 and saturation < 0.35):

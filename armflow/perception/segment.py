@@ -47,7 +47,7 @@ def segment(view: TableView, skip: np.ndarray, config: SegmentConfig | None = No
         [H, W] int32, 0 for the table and background, 1 .. M for objects in no particular order.
     """
     config = config or SegmentConfig()
-    rgb = cv2.medianBlur(view.rgb, 3)
+    rgb = view.rgb
     depth = np.linalg.norm(view.points - view.eye, axis=-1)
     front = _foreground(view.points[..., 2], depth, rgb, config) & ~skip
     chroma, light = _chromaticity(rgb)
@@ -67,12 +67,24 @@ def _foreground(height: np.ndarray, depth: np.ndarray, rgb: np.ndarray, config: 
     if on_table.sum() < 50:
         return height > level
     table = np.median(lab[on_table], axis=0)
-    away = np.abs(lab - table)
-    spread = np.median(away[on_table], axis=0)
+    away = lab - table
+    spread = np.median(np.abs(away[on_table]), axis=0)
     chroma = np.hypot(away[..., 1], away[..., 2]) > max(config.chroma, 6 * np.hypot(spread[1], spread[2]))
-    other = chroma | (away[..., 0] > max(config.lightness, 6 * spread[0]))
-    flat = cv2.morphologyEx((other & on_table).astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)) > 0
-    return (height > level) | flat
+    bound = max(config.lightness, 6 * spread[0])  # darker may be shadow
+    other = chroma | (away[..., 0] > 0.6 * bound) | (away[..., 0] < -bound)
+    raised = (_smooth(np.clip(height, -level, level)) > 0.45 * level) & (height > 0.3 * level)
+    front = (height > level) | (other & on_table) | raised
+    lost = np.isnan(height)  # no reason to think a pixel beside them alone
+    square = np.ones((2, 2), np.uint8)
+    core = cv2.erode((front | lost).astype(np.uint8), square, anchor=(0, 0))
+    return front & (cv2.dilate(core, square, anchor=(1, 1)) > 0)
+
+
+def _smooth(height: np.ndarray) -> np.ndarray:
+    """Mean of the readings in the 5 x 5 pixels around each one (0 where there is none)."""
+    seen = np.isfinite(height)
+    total = cv2.blur(np.where(seen, height, 0.0), (5, 5))
+    return total / np.maximum(cv2.blur(seen.astype(float), (5, 5)), 1e-6)
 
 
 def _chromaticity(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -139,33 +151,43 @@ def _merge(labels: np.ndarray, points: np.ndarray, chroma: np.ndarray, light: np
     count = int(labels.max())
     if count < 2:
         return labels
-    clouds = [points[labels == k + 1] for k in range(count)]
-    clouds = [c[:: max(1, len(c) // 200)] for c in clouds]
-    tint = np.array([np.median(chroma[labels == k + 1], axis=0) for k in range(count)])
-    glow = np.array([np.median(light[labels == k + 1]) for k in range(count)])
+    masks = [labels == k + 1 for k in range(count)]
+    clouds = [points[m] for m in masks]
+    tint = np.array([np.median(chroma[m], axis=0) for m in masks])
+    glow = np.array([np.median(light[m]) for m in masks])
     low, high = np.array([c.min(0) for c in clouds]), np.array([c.max(0) for c in clouds])
-    trees = [cKDTree(c) for c in clouds]
     parent = np.arange(count)
     for i in range(count):
         for j in range(i + 1, count):
-            alike = np.linalg.norm(tint[i] - tint[j]) < config.hue_step and abs(glow[i] - glow[j]) < config.light_step
+            alike = np.linalg.norm(tint[i] - tint[j]) < config.hue_step
+            vivid = np.linalg.norm(tint[i] - 1 / 3) > 0.06  # a gray says nothing but its brightness
+            alike &= abs(glow[i] - glow[j]) < (1.4 if vivid else 1.0) * config.light_step
             apart = np.maximum(low[i], low[j]) - np.minimum(high[i], high[j])
-            if alike and apart.max() < 0.012 and _belong(clouds[i], clouds[j], trees[i], trees[j]):
+            if not alike or apart.max() > 0.08 or _root(parent, i) == _root(parent, j):
+                continue
+            if _touch(clouds[i], clouds[j]) or (_beside(masks[i], masks[j]) and _one_vessel(clouds[i], clouds[j])):
                 a, b = _root(parent, i), _root(parent, j)
                 parent[max(a, b)] = min(a, b)
     roots = np.array([0] + [_root(parent, k) + 1 for k in range(count)], np.int32)
     return roots[labels]
 
 
-def _belong(first: np.ndarray, second: np.ndarray, tree_a: cKDTree, tree_b: cKDTree) -> bool:
-    """Two pieces touch, or the smaller one stands within the other's outline and below its top."""
-    if (tree_a.query(second, distance_upper_bound=0.009)[0] < 0.009).any():
-        return True
-    small, large = (first, second) if len(first) < len(second) else (second, first)
-    hull = cv2.convexHull(large[:, :2].astype(np.float32))
-    centre = np.median(small, axis=0)
-    inside = cv2.pointPolygonTest(hull, (float(centre[0]), float(centre[1])), True) > -0.006
-    return bool(inside and small[:, 2].max() < large[:, 2].max() + 0.006 and np.ptp(large[:, :2], axis=0).max() < 0.13)
+def _touch(first: np.ndarray, second: np.ndarray, reach: float = 0.009) -> bool:
+    """Two clouds come nearer to one another than `reach`."""
+    tree = cKDTree(first[:: max(1, len(first) // 600)])
+    return bool((tree.query(second[:: max(1, len(second) // 600)], distance_upper_bound=reach)[0] < reach).any())
+
+
+def _beside(first: np.ndarray, second: np.ndarray) -> bool:
+    """Two masks are at most three pixels apart."""
+    return bool(((cv2.dilate(first.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0) & second).any())
+
+
+def _one_vessel(first: np.ndarray, second: np.ndarray) -> bool:
+    """Two pieces end at one height and fit in one small outline: the front and back walls of an open vessel."""
+    rims = abs(np.quantile(first[:, 2], 0.97) - np.quantile(second[:, 2], 0.97)) < 0.012
+    (_, _), sides, _ = cv2.minAreaRect(np.concatenate([first, second])[:, :2].astype(np.float32))
+    return bool(rims and max(sides) < 0.12)
 
 
 @nb.njit(cache=True)
