@@ -1,8 +1,10 @@
 """Bodies as URDF text, which is how pybullet takes compounds of more than sixteen shapes and sliding links."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import RigidTransform
 
 from armflow.envs.shapes import BodySpec, LinkSpec, Part, collision_parts
 
@@ -50,6 +52,13 @@ def _numbers(values: object) -> str:
     return " ".join(repr(float(v)) for v in np.asarray(values).ravel())
 
 
+def _origin(T: RigidTransform) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # at a pitch of 90 degrees any roll will do
+        turn = T.rotation.as_euler("xyz")
+    return f'<origin xyz="{_numbers(T.translation)}" rpy="{_numbers(turn)}"/>'
+
+
 def _geometry(part: Part) -> str:
     if part.kind == "box":
         return f'<box size="{_numbers(part.size)}"/>'
@@ -59,15 +68,13 @@ def _geometry(part: Part) -> str:
 
 
 def _link(name: str, parts: tuple[Part, ...], inertia: Inertia, collides: bool) -> str:
-    ixx, iyy, izz = np.maximum(inertia.moments, 1e-9 if inertia.mass > 0 else 0.0)
+    ixx, iyy, izz = np.maximum(inertia.moments, 1e-9 if inertia.mass > 0 else 0.0).tolist()
     lines = [
-        f'<link name="{name}"><inertial><origin xyz="{_numbers(inertia.center)}"/><mass value="{inertia.mass!r}"/>'
+        f'<link name="{name}"><inertial><origin xyz="{_numbers(inertia.center)}"/><mass value="{float(inertia.mass)!r}"/>'
         f'<inertia ixx="{ixx!r}" ixy="0" ixz="0" iyy="{iyy!r}" iyz="0" izz="{izz!r}"/></inertial>'
     ]
     for number, piece in enumerate(piece for part in parts for piece in collision_parts(part)):
-        T = piece.T_body_part
-        origin = f'<origin xyz="{_numbers(T.translation)}" rpy="{_numbers(T.rotation.as_euler("xyz"))}"/>'
-        shape = f"{origin}<geometry>{_geometry(piece)}</geometry>"
+        shape = f"{_origin(piece.T_body_part)}<geometry>{_geometry(piece)}</geometry>"
         color = f'<material name="{name}{number}"><color rgba="{_numbers(piece.rgba)}"/></material>'
         lines.append(f"<visual>{shape}{color}</visual>")
         if collides:
@@ -76,10 +83,9 @@ def _link(name: str, parts: tuple[Part, ...], inertia: Inertia, collides: bool) 
 
 
 def _slide(link: LinkSpec) -> str:
-    T = link.T_parent_link
     return (
         f'<joint name="{link.name}_slide" type="prismatic"><parent link="base"/><child link="{link.name}"/>'
-        f'<origin xyz="{_numbers(T.translation)}" rpy="{_numbers(T.rotation.as_euler("xyz"))}"/>'
+        f"{_origin(link.T_parent_link)}"
         f'<axis xyz="{_numbers(link.axis)}"/><dynamics damping="{link.damping!r}" friction="0"/>'
         f'<limit lower="{link.lower!r}" upper="{link.upper!r}" effort="1000" velocity="10"/></joint>'
     )

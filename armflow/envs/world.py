@@ -1,23 +1,19 @@
 """`World`: one pybullet client with a floor, a table, an arm and the bodies of an episode."""
 
-from __future__ import annotations
-
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pybullet
 from scipy.spatial.transform import RigidTransform, Rotation
 
 from armflow.envs.body_urdf import body_urdf, solid_inertia
+from armflow.envs.pads import with_pads
 from armflow.envs.shapes import BodySpec, Part, place, table
 from armflow.envs.silence import silent_stdout
 from armflow.robot.errors import ChoiceError, ShapeError
-
-if TYPE_CHECKING:
-    from armflow.robot.model import RobotModel
+from armflow.robot.model import RobotModel
 
 __all__ = ["CONTROL_PERIOD", "SUBSTEPS", "Saved", "World"]
 
@@ -101,8 +97,10 @@ class World:
     def _load_arm(self) -> None:
         c = {"physicsClientId": self.client}
         flags = pybullet.URDF_USE_INERTIA_FROM_FILE | pybullet.URDF_MERGE_FIXED_LINKS
+        path = Path(self._files.name) / "arm.urdf"
+        path.write_text(with_pads(self.arm.urdf_path().read_text(), self.arm.gripper, self.arm.tool_link))
         with silent_stdout():
-            self.robot = pybullet.loadURDF(str(self.arm.urdf_path()), useFixedBase=True, flags=flags, **c)
+            self.robot = pybullet.loadURDF(str(path), useFixedBase=True, flags=flags, **c)
         infos = [pybullet.getJointInfo(self.robot, j, **c) for j in range(pybullet.getNumJoints(self.robot, **c))]
         index = {info[1].decode(): info[0] for info in infos}
         names = (*self.arm.joint_names, *self.arm.gripper.joints)
@@ -116,7 +114,20 @@ class World:
         pybullet.changeDynamics(self.robot, -1, activationState=pybullet.ACTIVATION_STATE_DISABLE_SLEEPING, **c)
         for joint in (-1, self._joints[0]):  # the arm is bolted to the table
             pybullet.setCollisionFilterPair(self.robot, self.table, joint, -1, 0, **c)
+        # Bullet turns a motor's force into an impulse with the whole period, yet grants that impulse to every substep.
+        self._limits = [force / SUBSTEPS for force in self._forces]
+        self._couple_fingers()
         self._opened, self._closed = self.arm.gripper.open, self.arm.gripper.closed
+
+    def _couple_fingers(self) -> None:
+        """Gear the fingers together, as the hand's own mechanism does, so that what they hold stays centred."""
+        c = {"physicsClientId": self.client}
+        first, *others = self._joints[self.arm.dof :]
+        for other in others:
+            gear = pybullet.createConstraint(
+                self.robot, first, self.robot, other, pybullet.JOINT_GEAR, [0, 1, 0], [0, 0, 0], [0, 0, 0], **c
+            )
+            pybullet.changeConstraint(gear, gearRatio=-1, erp=0.2, maxForce=1000.0 / SUBSTEPS, **c)
 
     def add(self, spec: BodySpec, T_world_body: RigidTransform) -> int:
         """Put a body into the world and return its handle."""
@@ -157,7 +168,7 @@ class World:
         pybullet.changeDynamics(handle, -1, activationState=awake, **c)
         for number, link in enumerate(spec.links):  # dry friction of the slide: a motor that wants to stand still
             pybullet.setJointMotorControl2(
-                handle, number, pybullet.VELOCITY_CONTROL, targetVelocity=0.0, force=link.friction, **c
+                handle, number, pybullet.VELOCITY_CONTROL, targetVelocity=0.0, force=link.friction / SUBSTEPS, **c
             )
 
     def remove(self, handle: int) -> None:
@@ -224,7 +235,7 @@ class World:
             self._joints,
             pybullet.VELOCITY_CONTROL,
             targetVelocities=[*speed.tolist(), *(rate * span).tolist()],
-            forces=self._forces,
+            forces=self._limits,
             physicsClientId=self.client,
         )
         pybullet.stepSimulation(physicsClientId=self.client)

@@ -1,15 +1,11 @@
 """The `Task` protocol, and what all tasks share: state and sparse reward."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from armflow.envs.world import World
-
-if TYPE_CHECKING:
-    from armflow.robot.model import RobotModel
+from armflow.robot.model import RobotModel
 
 __all__ = ["Task", "body_state", "sparse_reward"]
 
