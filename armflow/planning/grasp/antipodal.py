@@ -19,6 +19,7 @@ from armflow.planning.solid import solid_of, thin
 __all__ = ["antipodal_grasps", "estimate_normals", "surface_of"]
 
 _FRICTION = 0.5
+_STARTS = 60  # contacts tried
 _SPACING = 0.006  # m between surface samples
 _TILTS = np.deg2rad([0.0, 20.0, -20.0, 45.0, -45.0, 70.0, -70.0, 90.0, -90.0])
 
@@ -44,7 +45,7 @@ def antipodal_grasps(
     """
     points, normals = surface_of(detection, scene)
     firsts, seconds = _sample_pairs(points, normals, arm.gripper.max_width - WIDTH_MARGIN, rng)
-    center = _center_of_mass(detection)
+    center, T_world_object = _center_of_mass(detection), detection.T_world_object.as_matrix()
     grasps = []
     for i, j in zip(firsts, seconds, strict=True):
         line = points[j] - points[i]
@@ -55,7 +56,7 @@ def antipodal_grasps(
         for approach in _approaches(closing, scene.table.normal):
             score = 0.5 * alignment + 0.3 * centredness - 0.2 * float(approach @ scene.table.normal)
             T = tool_pose(middle, approach, closing)
-            grasps.append(make_grasp(detection, T, width, opening_for(arm.gripper, width), "antipodal", score))
+            grasps.append(make_grasp(T_world_object, T, width, opening_for(arm.gripper, width), "antipodal", score))
     grasps.sort(key=lambda grasp: -grasp.score)
     return clear_grasps(grasps[: 4 * count], detection, scene, arm.gripper)[:count]
 
@@ -98,18 +99,18 @@ def _sample_pairs(
     points: np.ndarray, normals: np.ndarray, max_width: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Indices [P], [P] of contacts whose connecting line lies in both friction cones."""
-    starts = rng.permutation(len(points))[:120]
+    starts = rng.permutation(len(points))[:_STARTS]
     cone = 1 / np.sqrt(1 + _FRICTION**2)
     lines = points[None] - points[starts][:, None]  # [S, N, 3]
     widths = np.linalg.norm(lines, axis=2)
     with_start = -np.einsum("snk,sk->sn", lines, normals[starts])
     with_end = np.einsum("snk,nk->sn", lines, normals)
     fits = (widths > 0.006) & (widths < max_width) & (np.minimum(with_start, with_end) >= cone * widths)
-    # Of the many partners of one contact, take the three best aligned.
+    # Of the many partners of one contact, take the best aligned.
     quality = np.where(fits, np.minimum(with_start, with_end) / np.maximum(widths, 1e-9), -1.0)
-    partners = np.argsort(-quality, axis=1)[:, :3]
-    chosen = np.take_along_axis(fits, partners, axis=1)
-    return np.repeat(starts, chosen.sum(axis=1)), partners[chosen]
+    partners = quality.argmax(axis=1)
+    found = quality.max(axis=1) > 0
+    return starts[found], partners[found]
 
 
 def _approaches(closing: np.ndarray, up: np.ndarray) -> list[np.ndarray]:

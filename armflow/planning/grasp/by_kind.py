@@ -66,7 +66,7 @@ def handle_grasps(detection: Detection, scene: Scene, arm: GraspArm) -> list[Gra
                 pose = tool_pose(T[:3, 3] + share * length * bar, approach, closing)
                 score = 1.0 - 0.5 * abs(share) - 0.2 * np.sin(tilt)
                 opening = min(arm.gripper.max_width, width + 0.03)
-                grasps.append(make_grasp(detection, pose, width, opening, "handle", score))
+                grasps.append(make_grasp(T, pose, width, opening, "handle", score))
     return sorted(clear_grasps(grasps, detection, scene, arm.gripper), key=lambda grasp: -grasp.score)
 
 
@@ -95,13 +95,13 @@ def push_contacts(detection: Detection, direction: np.ndarray, scene: Scene, arm
     table = (scene.table.offset - scene.table.normal[:2] @ center[:2]) / scene.table.normal[2]
     low = table + gripper.tip + 0.008
     across = np.cross(_UP, ahead)
-    pushes = []
+    T_world_object, pushes = detection.T_world_object.as_matrix(), []
     for closing, thickness in ((ahead, 2 * gripper.finger_thickness), (across, gripper.pad_width)):
         facing = gripper.pad_width if closing is ahead else 2 * gripper.finger_thickness
         for sign in (1.0, -1.0):
             position = center - (back + thickness / 2 + _PUSH_GAP) * ahead
             T = tool_pose(np.append(position[:2], low), -_UP, sign * closing)
-            grasp = make_grasp(detection, T, 0.0, 0.0, "push", facing / broad)
+            grasp = make_grasp(T_world_object, T, 0.0, 0.0, "push", facing / broad)
             slanted = 0.5 * ahead - _UP
             pushes.append(replace(grasp, approach=slanted / np.linalg.norm(slanted)))
     return sorted(clear_grasps(pushes, detection, scene, gripper), key=lambda grasp: -grasp.score)
@@ -140,7 +140,7 @@ def _block(detection: Detection, gripper: Gripper) -> list[Grasp]:
                     score = 1.0 - preference - 0.25 * abs(tilt) - 0.3 * abs(shift)
                     pose = tool_pose(position, approach, closing)
                     opening = opening_for(gripper, width)
-                    grasps.append(make_grasp(detection, pose, width, opening, "antipodal", score))
+                    grasps.append(make_grasp(T, pose, width, opening, "antipodal", score))
     return grasps
 
 
@@ -162,7 +162,7 @@ def _pen(detection: Detection, gripper: Gripper) -> list[Grasp]:
                 pose = tool_pose(T[:3, 3] + share * size[0] * along, approach, sign * closing)
                 score = 1.0 - 0.25 * abs(share) - 0.15 * abs(tilt)
                 opening = opening_for(gripper, width)
-                grasps.append(make_grasp(detection, pose, width, opening, "antipodal", score))
+                grasps.append(make_grasp(T, pose, width, opening, "antipodal", score))
     return grasps
 
 
@@ -198,9 +198,7 @@ def _side_grasps(detection: Detection, gripper: Gripper, handle_clearance: float
             for share in (0.6, 0.75, 0.45):
                 pose = tool_pose(T[:3, 3] + share * height * T[:3, 2], approach, closing)
                 score = 0.9 - 0.1 * slant - 0.3 * abs(share - 0.6)
-                grasps.append(
-                    make_grasp(detection, pose, width, opening_for(gripper, breadth), "antipodal", float(score))
-                )
+                grasps.append(make_grasp(T, pose, width, opening_for(gripper, breadth), "antipodal", float(score)))
     return grasps
 
 
@@ -219,7 +217,7 @@ def _rim_grasps(detection: Detection, gripper: Gripper, handle_clearance: float)
         for sign in (1.0, -1.0):
             top = T[:3, 3] + radius * outward + (height - 0.010) * T[:3, 2]
             pose = tool_pose(top, -T[:3, 2], sign * outward)
-            grasps.append(make_grasp(detection, pose, _WALL, opening, "rim", 0.8))
+            grasps.append(make_grasp(T, pose, _WALL, opening, "rim", 0.8))
     return grasps
 
 

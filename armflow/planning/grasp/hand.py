@@ -1,6 +1,6 @@
 """`Grasp`, and the boxes of the hand that holds it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -11,12 +11,23 @@ from armflow.planning.scene import Scene
 from armflow.planning.solid import body_points, thin
 from armflow.robot.model import Gripper
 
-__all__ = ["Grasp", "GraspArm", "clear_grasps", "finger_boxes", "hand_boxes", "make_grasp", "opening_for"]
+__all__ = [
+    "Grasp",
+    "GraspArm",
+    "clear_grasps",
+    "finger_boxes",
+    "hand_boxes",
+    "inverse",
+    "make_grasp",
+    "opening_for",
+    "tool_pose",
+]
 
 WIDTH_MARGIN = 0.004  # m that the open hand must be wider than the object
 _OPENING_MARGIN = 0.024  # m that it opens beyond the object where it can
 _TABLE_GAP = 0.002  # m between the fingers and the table
 _PALM_DEPTH = 0.05  # m of hand behind the palm's front that is checked
+_SIDE_SHIFT = 0.004  # m that the hand may be off centre along the closing line
 _HOLD = 0.003  # m that the fingertips must reach past the contact
 
 
@@ -53,22 +64,32 @@ class Grasp:
 
 
 def make_grasp(
-    detection: Detection,
+    T_world_object: np.ndarray,
     T_world_tool: np.ndarray,
     width: float,
     opening: float,
     kind: str,
     score: float,
 ) -> Grasp:
-    """Complete a grasp that approaches along the tool's z axis from its pose [4, 4] and widths (m)."""
-    T_tool_object = np.linalg.inv(T_world_tool) @ detection.T_world_object.as_matrix()
-    return Grasp(T_world_tool, width, opening, kind, score, T_tool_object, T_world_tool[:3, 2].copy())
+    """Complete a grasp that approaches along the tool's z axis from the two poses [4, 4] and its widths (m)."""
+    T_tool_object = inverse(T_world_tool) @ T_world_object
+    return Grasp(T_world_tool, width, opening, kind, score, T_tool_object, T_world_tool[:3, 2])
+
+
+def inverse(T: np.ndarray) -> np.ndarray:
+    """Inverse of a rigid transform [4, 4]."""
+    out = np.eye(4)
+    out[:3, :3] = T[:3, :3].T
+    out[:3, 3] = -out[:3, :3] @ T[:3, 3]
+    return out
 
 
 def tool_pose(position: np.ndarray, approach: np.ndarray, closing: np.ndarray) -> np.ndarray:
     """Tool pose [4, 4] at a position [3] (m) from two unit directions at right angles."""
     T = np.eye(4)
-    T[:3, 0], T[:3, 1], T[:3, 2], T[:3, 3] = np.cross(closing, approach), closing, approach, position
+    (a, b, c), (d, e, f) = closing, approach
+    T[:3, 0] = b * f - c * e, c * d - a * f, a * e - b * d  # closing x approach; np.cross is slow for one pair
+    T[:3, 1], T[:3, 2], T[:3, 3] = closing, approach, position
     return T
 
 
@@ -102,37 +123,41 @@ def clear_grasps(grasps: list[Grasp], detection: Detection, scene: Scene, grippe
     """
     if not grasps:
         return []
-    boxes = [hand_boxes(gripper, grasp.opening) for grasp in grasps]
-    low, high = np.stack([b[0] for b in boxes]), np.stack([b[1] for b in boxes])
-    raised = [_raise(g, low[i], high[i], scene.table, gripper) for i, g in enumerate(grasps)]
-    kept = [i for i, grasp in enumerate(raised) if grasp is not None]
+    boxes = {opening: hand_boxes(gripper, opening) for opening in {grasp.opening for grasp in grasps}}
+    low, high = (np.stack([boxes[grasp.opening][side] for grasp in grasps]) for side in (0, 1))
+    deficits = _TABLE_GAP - _lowest(np.stack([grasp.T_world_tool for grasp in grasps]), low, high, scene.table)
+    raised = [_raised(grasp, d, scene.table, gripper) for grasp, d in zip(grasps, deficits, strict=True)]
+    kept = [(i, grasp) for i, grasp in enumerate(raised) if grasp is not None]
     if not kept:
         return []
-    body = detection.T_world_object.apply(body_points(detection, spacing=0.004))
-    near = thin(scene.obstacles_world, 0.004)
-    near = near[(scene.table.height(near) > 0.006) & (np.linalg.norm(near - body.mean(axis=0), axis=1) < 0.3)]
-    tools = np.ascontiguousarray([raised[i].T_world_tool for i in kept])  # type: ignore[union-attr]
-    hits = _count_hits(tools, low[kept], high[kept], np.concatenate([body, near]))
-    return [raised[i] for i, count in zip(kept, hits, strict=True) if count <= 2]  # type: ignore[misc]
+    body = detection.T_world_object.apply(body_points(detection, spacing=0.005))
+    center = body.mean(axis=0)
+    near = scene.obstacles_world[(np.abs(scene.obstacles_world - center) < 0.3).all(axis=1)]
+    near = thin(near[scene.table.height(near) > 0.006], 0.005)
+    tools, rows = np.stack([grasp.T_world_tool for _, grasp in kept]), [i for i, _ in kept]
+    hits = _count_hits(tools, low[rows], high[rows], np.concatenate([body, near]))
+    return [grasp for (_, grasp), count in zip(kept, hits, strict=True) if count <= 2]
 
 
-def _raise(grasp: Grasp, low: np.ndarray, high: np.ndarray, table: TablePlane, gripper: Gripper) -> Grasp | None:
-    """Lift a grasp out of the table; None when the pads would leave the contact."""
-    corners = np.stack(np.meshgrid(*np.stack([low.min(axis=0), high.max(axis=0)], axis=1)), axis=-1).reshape(-1, 3)
-    tips = corners[corners[:, 2] > 0] if gripper.tip > 0 else corners
-    T = grasp.T_world_tool
-    deficit = _TABLE_GAP - float(table.height(tips @ T[:3, :3].T + T[:3, 3]).min())
+def _lowest(tools: np.ndarray, low: np.ndarray, high: np.ndarray, table: TablePlane) -> np.ndarray:
+    """Height [G] of the lowest corner of the boxes [G, B, 3] carried by the tools [G, 4, 4] above the table, m."""
+    up = np.einsum("gij,i->gj", tools[:, :3, :3], table.normal)[:, None]
+    corners = np.minimum(low * up, high * up).sum(axis=2).min(axis=1)
+    return corners + table.height(tools[:, :3, 3])
+
+
+def _raised(grasp: Grasp, deficit: float, table: TablePlane, gripper: Gripper) -> Grasp | None:
+    """Lift a grasp by `deficit` m, if that is positive; None when the pads would leave the contact."""
     if deficit <= 0:
         return grasp
-    shift = deficit * table.normal
-    # In the tool frame the contact moves the other way; it must stay between the tips and the back of the pads.
-    along, across = -shift @ T[:3, 2], abs(shift @ T[:3, 0])
-    if along > gripper.tip - _HOLD or across > gripper.pad_width / 2 - _HOLD or abs(shift @ T[:3, 1]) > 0.004:
+    T, shift = grasp.T_world_tool, deficit * table.normal
+    # In the tool frame the contact moves the other way; it must stay between the tips and the edges of the pads.
+    across, closing, along = np.abs(shift @ T[:3, :3]) * np.array([1.0, 1.0, np.sign(-shift @ T[:3, 2])])
+    if along > gripper.tip - _HOLD or across > gripper.pad_width / 2 - _HOLD or closing > _SIDE_SHIFT:
         return None
     lifted = T.copy()
     lifted[:3, 3] += shift
-    T_tool_object = np.linalg.inv(lifted) @ T @ grasp.T_tool_object
-    return Grasp(lifted, grasp.width, grasp.opening, grasp.kind, grasp.score, T_tool_object, grasp.approach)
+    return replace(grasp, T_world_tool=lifted, T_tool_object=inverse(lifted) @ T @ grasp.T_tool_object)
 
 
 @njit(cache=True)
