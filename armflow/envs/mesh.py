@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from armflow.robot.arrays import check_shape
-from armflow.robot.errors import ShapeError, ValueRangeError
+from armflow.robot.errors import ValueRangeError
 
 __all__ = [
     "Mesh",
@@ -142,15 +142,24 @@ def weld(mesh: Mesh, tolerance: float = 1e-7) -> Mesh:
     return _regroup(mesh, group.reshape(-1), mesh.vertices[first])
 
 
-def _cluster(mesh: Mesh, cell: float) -> Mesh:
-    """Join all vertices of one grid cell where their planes meet best (quadric error, Lindstrom's eq. 4)."""
+def _cells(mesh: Mesh, cell: float) -> np.ndarray:
+    """Number the grid cells that vertices lie in: [V]."""
+    keys = np.floor((mesh.vertices - mesh.vertices.min(axis=0)) / cell).astype(np.int64)
+    return np.unique(keys @ np.array([1, 1 << 20, 1 << 40]), return_inverse=True)[1].reshape(-1)
+
+
+def _survivors(mesh: Mesh, group: np.ndarray) -> int:
+    """Count the faces that keep three different corners."""
+    a, b, c = group[mesh.faces].T
+    return int(((a != b) & (b != c) & (c != a)).sum())
+
+
+def _cluster(mesh: Mesh, group: np.ndarray, cell: float) -> Mesh:
+    """Join the vertices of each group where their planes meet best (quadric error, Lindstrom's section 3)."""
     origin = mesh.vertices.mean(axis=0)
     vertices = mesh.vertices - origin
-    keys = np.floor((vertices - vertices.min(axis=0)) / cell).astype(np.int64)
-    _, group = np.unique(keys @ np.array([1, 1 << 20, 1 << 40]), return_inverse=True)
     count = np.bincount(group)
     mean = np.stack([np.bincount(group, vertices[:, k]) for k in range(3)], axis=1) / count[:, None]
-
     corner = vertices[mesh.faces]
     normal = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])  # length = twice the area
     offset = np.einsum("fi,fi->f", normal, corner[:, 0])
@@ -165,7 +174,7 @@ def _cluster(mesh: Mesh, cell: float) -> Mesh:
 
 
 def decimate(mesh: Mesh, max_faces: int) -> Mesh:
-    """Simplify by clustering vertices on the finest grid that keeps at most `max_faces` triangles.
+    """Simplify by clustering vertices on about the finest grid that keeps at most `max_faces` triangles.
 
     Raises:
         ValueRangeError: `max_faces` is below 4.
@@ -177,16 +186,10 @@ def decimate(mesh: Mesh, max_faces: int) -> Mesh:
         raise ValueRangeError("max_faces", max_faces, "at least 4")
     if len(mesh.faces) <= max_faces:
         return mesh
-    if not np.isfinite(mesh.vertices).all():
-        raise ShapeError("vertices", "finite", "NaN or infinity")
-    coarse = float(np.ptp(mesh.vertices, axis=0).max())
-    fine = coarse / 1024
-    best = mesh
-    for _ in range(9):  # bisection on the logarithm of the cell size
+    coarse = 1.01 * float(np.ptp(mesh.vertices, axis=0).max())
+    fine = coarse / 4096
+    for _ in range(10):  # bisection on the logarithm of the cell size
         cell = float(np.sqrt(coarse * fine))
-        tried = _cluster(mesh, cell)
-        if len(tried.faces) > max_faces:
-            fine = cell
-        else:
-            coarse, best = cell, tried
-    return best
+        too_many = _survivors(mesh, _cells(mesh, cell)) > max_faces
+        coarse, fine = (coarse, cell) if too_many else (cell, fine)
+    return _cluster(mesh, _cells(mesh, coarse), coarse)
