@@ -85,10 +85,10 @@ def one_line(complaint: str, arguments: Sequence[str]) -> str:
     """Shorten the parser's boxed message to one line that ends with the choices."""
     words = []
     for line in complaint.splitlines():
-        text = line.strip("│ \t")
-        if re.match(r"^─{3,}", text) or text.startswith("Perhaps you meant"):
+        text = line.strip("│| \t")  # the box is drawn in ASCII where the terminal knows no more
+        if re.match(r"^[─-]{3,}", text) or text.startswith("Perhaps you meant"):
             break
-        if text and not line.startswith(("╭", "╰")):
+        if text and not line.startswith(("╭", "╰", "+")):
             words.append(text)
     message = " ".join(words) or "wrong arguments"
     if message.startswith("Unrecognized options"):
