@@ -5,10 +5,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numba import njit
 from scipy.optimize import minimize
+from scipy.spatial import ConvexHull
 
 from armflow.robot.arrays import check_shape
+from armflow.robot.meshes import extreme_points
 
 __all__ = ["Capsules", "capsule_ends", "fit_capsules", "segment_distance"]
+
+Capsule = tuple[np.ndarray, np.ndarray, float]
+_VOXEL = 0.001  # grain of the points that a fit looks at, m
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ def segment_distance(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray)
     return np.sqrt(gap @ gap)
 
 
-def fit_capsules(points: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, float]]:
+def fit_capsules(points: np.ndarray) -> list[Capsule]:
     """Cover points with one capsule, or with two where that saves a quarter of the volume.
 
     Args:
@@ -98,49 +103,57 @@ def fit_capsules(points: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, float
     Returns:
         (a [3], b [3], radius) of each capsule, m.
     """
-    single = _fit_one(points)
-    axis = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)[2]
-    splits = [_fit_split(points, direction, share) for direction in axis[:2] for share in (0.3, 0.5, 0.7)]
-    best = min(splits, key=lambda pair: sum(map(_volume, pair)))
-    return best if sum(map(_volume, best)) < 0.75 * _volume(single) else [single]
+    points = _thin(points)
+    single = _fit_one(points, starts=3)
+    axes = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)[2]
+    splits = [_split(points, axis, share) for axis in axes[:2] for share in (0.3, 0.5, 0.7)]
+    rough = [sum(_volume(_fit_one(part, starts=1)) for part in parts) for parts in splits]
+    pair = [_fit_one(part, starts=3) for part in splits[int(np.argmin(rough))]]
+    capsules = pair if sum(map(_volume, pair)) < 0.75 * _volume(single) else [single]
+    return [(a, b, radius + _VOXEL) for a, b, radius in capsules]
 
 
-def _fit_split(points: np.ndarray, direction: np.ndarray, share: float) -> list[tuple[np.ndarray, np.ndarray, float]]:
-    along = points @ direction
+def _thin(points: np.ndarray) -> np.ndarray:
+    """One point of each small cube; every other point is less than the cube's diagonal away."""
+    cell = np.floor((points - points.min(axis=0)) / (_VOXEL / np.sqrt(3))).astype(np.int64)
+    return points[np.unique(cell @ np.array([1, 1 << 20, 1 << 40]), return_index=True)[1]]
+
+
+def _split(points: np.ndarray, axis: np.ndarray, share: float) -> list[np.ndarray]:
+    """The points on either side of a plane across the axis, with a little overlap."""
+    along = points @ axis
     cut = along.min() + share * np.ptp(along)
-    low, high = points[along <= cut + 0.005], points[along >= cut - 0.005]
-    return [_fit_one(part if len(part) >= 4 else points) for part in (low, high)]
+    parts = [points[along <= cut + 0.006], points[along >= cut - 0.006]]
+    return [part if len(part) > 8 else points for part in parts]
 
 
-def _volume(capsule: tuple[np.ndarray, np.ndarray, float]) -> float:
+def _volume(capsule: Capsule) -> float:
     a, b, r = capsule
     return float(np.pi * r * r * (np.linalg.norm(b - a) + 4 / 3 * r))
 
 
-def _fit_one(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Smallest capsule found around the points, by Nelder-Mead over the axis line from each principal direction."""
-    center = (points.max(axis=0) + points.min(axis=0)) / 2
-    local = points - center
+def _fit_one(points: np.ndarray, starts: int) -> Capsule:
+    """Smallest capsule found around the points, by Nelder-Mead over its line from the first principal directions."""
+    corners = points[ConvexHull(points, qhull_options="QJ").vertices]  # holding these, a convex body holds all
+    center = (corners.max(axis=0) + corners.min(axis=0)) / 2
+    local = extreme_points(corners, 150) - center
     basis = np.linalg.svd(local - local.mean(axis=0), full_matrices=False)[2]
-    best = None
-    for start in range(3):
-        rotated = local @ np.roll(basis, -start, axis=0).T  # the candidate axis comes first
-        scale = np.ptp(rotated, axis=0).max() + 1e-9
+    scale = np.ptp(local, axis=0).max() + 1e-9
+    capsules = []
+    for start in range(starts):
+        turn = np.roll(basis, -start, axis=0)  # the candidate axis comes first
         found = minimize(
-            lambda x, rotated=rotated, scale=scale: _volume(_around_line(rotated, x, scale)),
+            lambda x, rotated=local @ turn.T: _volume(_around_line(rotated, x, scale)),
             np.zeros(4),
             method="Nelder-Mead",
-            options={"maxfev": 160, "initial_simplex": np.vstack([np.zeros(4), np.eye(4) * 0.1])},
+            options={"maxfev": 40 * starts, "initial_simplex": np.vstack([np.zeros(4), np.eye(4) * 0.1])},
         )
-        if best is None or found.fun < best[0]:
-            a, b, r = _around_line(rotated, found.x, scale)
-            turn = np.roll(basis, -start, axis=0)
-            best = (found.fun, (a @ turn + center, b @ turn + center, r))
-    assert best is not None
-    return best[1]
+        a, b, r = _around_line((corners - center) @ turn.T, found.x, scale)
+        capsules.append((a @ turn + center, b @ turn + center, r))
+    return min(capsules, key=_volume)
 
 
-def _around_line(points: np.ndarray, x: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray, float]:
+def _around_line(points: np.ndarray, x: np.ndarray, scale: float) -> Capsule:
     """Smallest capsule around points [N, 3] on the line tilted by x[:2] and shifted by x[2:] from the first axis."""
     direction = np.array([1.0, x[0], x[1]]) / np.sqrt(1 + x[0] ** 2 + x[1] ** 2)
     origin = np.array([0.0, x[2], x[3]]) * scale

@@ -7,7 +7,7 @@ from scipy.spatial import ConvexHull
 
 from armflow.robot.errors import FormatError
 
-__all__ = ["box", "cylinder", "obj_text", "read_mesh", "simple_hull", "sphere", "surface_points"]
+__all__ = ["box", "cylinder", "extreme_points", "obj_text", "read_mesh", "simple_hull", "sphere", "surface_points"]
 
 
 def read_mesh(path: Path) -> np.ndarray:
@@ -78,14 +78,26 @@ def surface_points(triangles: np.ndarray, spacing: float) -> np.ndarray:
         i, j = i[i + j <= count] / count, j[i + j <= count] / count
         weights = np.stack([i, j, 1 - i - j], 1)
         points.append(np.einsum("kc,ncx->nkx", weights, triangles[steps == count]).reshape(-1, 3))
-    return np.unique(np.round(np.concatenate(points), 5), axis=0)
+    return np.concatenate(points)
 
 
 def simple_hull(points: np.ndarray, directions: int = 80) -> np.ndarray:
-    """Triangles [N, 3, 3] of the hull of the points [M, 3] furthest out in evenly spread directions: a hull inside
-    the true one with few corners, so that collision checks stay fast."""
+    """A hull inside the true one with few corners, so that collision checks stay fast.
+
+    Args:
+        points: [M, 3] m.
+        directions: How many evenly spread directions to take the furthest point in.
+
+    Returns:
+        Triangles [N, 3, 3] of the hull of the points taken, m.
+    """
+    return _hull_triangles(extreme_points(points, directions))
+
+
+def extreme_points(points: np.ndarray, directions: int) -> np.ndarray:
+    """The points [K, 3] among points [M, 3] that lie furthest out in evenly spread directions."""
     furthest = np.argmax(points @ _directions(directions).T, axis=0)
-    return _hull_triangles(points[np.unique(furthest)])
+    return points[np.unique(furthest)]
 
 
 def obj_text(triangles: np.ndarray) -> bytes:
