@@ -1,10 +1,11 @@
 """Meshes from files: Wavefront .obj with its .mtl colours, .stl and COLLADA .dae, kept simplified in a cache."""
 
 import hashlib
+import io
 import logging
-import os
 import struct
 import xml.etree.ElementTree as ElementTree
+import zipfile
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from armflow.envs.mesh import Mesh, decimate, merge_meshes, transform_mesh, weld
-from armflow.robot.errors import ChoiceError, FormatError
+from armflow.robot.cache import cache_dir, write_atomic
+from armflow.robot.errors import ChoiceError, FormatError, StackError
 
 __all__ = ["load_mesh"]
 
@@ -42,7 +44,7 @@ def load_mesh(path: str | Path, scale: float | np.ndarray = 1.0, max_faces: int 
     factors = np.broadcast_to(np.asarray(scale, dtype=float), 3)
     stat = path.stat()
     key = repr((_CACHE_FORMAT, str(path.resolve()), stat.st_mtime_ns, stat.st_size, factors.tolist(), max_faces))
-    cached = _cache_dir() / f"{path.stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+    cached = cache_dir() / "meshes" / f"{path.stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     mesh = _from_cache(cached)
     if mesh is None:
         mesh = _read(path)
@@ -64,25 +66,19 @@ def _read(path: Path) -> Mesh:
     return mesh
 
 
-def _cache_dir() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "armflow" / "meshes"
-
-
 def _from_cache(path: Path) -> Mesh | None:
     try:
         with np.load(path) as data:
             return Mesh(data["vertices"], data["faces"], data["colors"])
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, StackError):
         return None
 
 
 def _to_cache(path: Path, mesh: Mesh) -> None:
-    partial = path.with_suffix(f".{os.getpid()}.npz")
+    data = io.BytesIO()
+    np.savez(data, vertices=mesh.vertices, faces=mesh.faces, colors=mesh.colors)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(partial, vertices=mesh.vertices, faces=mesh.faces, colors=mesh.colors)
-        partial.replace(path)
+        write_atomic(path, data.getvalue())
     except OSError as error:
         _LOG.info("mesh not cached: %s", error)
 

@@ -1,0 +1,111 @@
+"""`DepthSensor`, what a stereo or structured-light camera makes of exact depth.
+
+Such a camera measures disparity d = f b / z, so equal steps and equal noise in d become steps and noise that grow with
+z^2: sigma_z = z^2 sigma_d / (f b) (Khoshelham and Elberink 2012, eq. 5, doi:10.3390/s120201437). Everything here
+therefore happens to 1/z, where noise and steps have one size over the whole image.
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from armflow.robot.arrays import check_shape
+from armflow.robot.errors import ValueRangeError
+
+__all__ = ["DepthSensor"]
+
+
+@dataclass(frozen=True, slots=True)
+class DepthSensor:
+    """Noise, steps, holes and range of a depth camera.
+
+    Attributes:
+        sigma: Standard deviation of one reading at 1 m, m; it grows with z^2.
+        quantum: Step between neighbouring readings at 1 m, m; it grows with z^2; 0 for none.
+        edge_dropout: Probability that a pixel at a jump in depth gives no reading.
+        edge_jump: Change of 1/z between neighbouring pixels that counts as a jump, 1/m (2 cm at 1 m is 0.02).
+        speckle: Probability that any pixel gives no reading.
+        z_min: Nearer surfaces give no reading, m.
+        z_max: Farther surfaces give no reading, m.
+    """
+
+    sigma: float = 0.001
+    quantum: float = 0.001
+    edge_dropout: float = 0.5
+    edge_jump: float = 0.02
+    speckle: float = 0.002
+    z_min: float = 0.15
+    z_max: float = 4.0
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueRangeError: A probability outside 0 … 1, a negative size, or an empty range.
+        """
+        for name in ("edge_dropout", "speckle"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueRangeError(name, getattr(self, name), "between 0 and 1")
+        for name in ("sigma", "quantum", "edge_jump"):
+            if not getattr(self, name) >= 0.0:
+                raise ValueRangeError(name, getattr(self, name), "at least 0")
+        if not 0.0 < self.z_min < self.z_max:
+            raise ValueRangeError("z_min", self.z_min, f"above 0 and below z_max {self.z_max}")
+
+    def measure(self, depth: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
+        """Return what the sensor reads where the truth is `depth`.
+
+        Args:
+            depth: [H, W] exact distance along the optical axis, m; NaN or infinity where nothing is.
+            rng: Source of noise; the same state gives the same reading.
+
+        Returns:
+            [H, W] float32, m; NaN where there is no reading.
+        """
+        check_shape("depth", depth, "H W")
+        noise = rng.standard_normal(depth.shape, dtype=np.float32)
+        chance = rng.random(depth.shape, dtype=np.float32)
+        out = np.empty(depth.shape, np.float32)
+        limits = (np.float32(self.z_min), np.float32(self.z_max))
+        chances = (np.float32(self.speckle), np.float32(self.edge_dropout), np.float32(self.edge_jump))
+        truth = np.ascontiguousarray(depth, dtype=np.float32)
+        _measure(truth, noise, chance, (np.float32(self.sigma), np.float32(self.quantum)), limits, chances, out)
+        return out
+
+
+@numba.njit(inline="always", cache=True, error_model="numpy")
+def _at_edge(depth, row, column, jump):
+    """Say whether one of the four neighbours is empty or differs by more than `jump` in 1/z."""
+    here = np.float32(1.0) / depth[row, column]
+    height, width = depth.shape
+    for dr, dc in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+        r, c = min(max(row + dr, 0), height - 1), min(max(column + dc, 0), width - 1)
+        if not abs(np.float32(1.0) / depth[r, c] - here) <= jump:  # also true of NaN
+            return True
+    return False
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _measure(depth, noise, chance, size, limits, chances, out):
+    """Fill out [H, W]; see `DepthSensor.measure` and its fields for the arguments."""
+    sigma, quantum = size
+    speckle, edge_dropout, edge_jump = chances
+    nothing, one = np.float32(np.nan), np.float32(1.0)
+    height, width = depth.shape
+    for row in range(height):
+        for column in range(width):
+            z = depth[row, column]
+            luck = chance[row, column]
+            out[row, column] = nothing
+            if not (limits[0] <= z <= limits[1]) or luck < speckle:
+                continue
+            # One draw serves both chances: given that it passed the first, what is left of it is uniform again.
+            if luck < speckle + (one - speckle) * edge_dropout and _at_edge(depth, row, column, edge_jump):
+                continue
+            inverse = one / z + sigma * noise[row, column]
+            if quantum > 0.0:
+                inverse = np.float32(np.rint(inverse / quantum)) * quantum
+            reading = one / inverse
+            if limits[0] <= reading <= limits[1]:
+                out[row, column] = reading

@@ -1,0 +1,1 @@
+"""One module a subject; each function returns rows for `armflow bench`."""
