@@ -21,6 +21,7 @@ COMMANDS = {
     "sim": ("armflow.launch.sim", "Sim"),
     "eval": ("armflow.launch.evaluate", "Evaluate"),
     "bench": ("armflow.launch.bench", "Bench"),
+    "new-arm": ("armflow.launch.new_arm", "NewArm"),
 }
 INTERRUPTED = 130  # 128 + SIGINT, what a shell expects after Ctrl-C
 REFUSED = 2
@@ -83,16 +84,12 @@ def _load(name: str) -> type[Command]:
 
 def one_line(complaint: str, arguments: Sequence[str]) -> str:
     """Shorten the parser's boxed message to one line that ends with the choices."""
-    words = []
-    for line in complaint.splitlines():
-        text = line.strip("│| \t")  # the box is drawn in ASCII where the terminal knows no more
-        if re.match(r"^[─-]{3,}", text) or text.startswith("Perhaps you meant"):
-            break
-        if text and not line.startswith(("╭", "╰", "+")):
-            words.append(text)
-    message = " ".join(words) or "wrong arguments"
+    rows = [line.strip("│ \t") for line in complaint.splitlines()]
+    parts = [part for part in re.split(r"^[─╭╰-]+.*$", "\n".join(rows), flags=re.MULTILINE) if part.strip()]
+    # The title is in the frame, or in a part of its own where the terminal has no characters for frames.
+    body = parts[0 if "╭" in complaint else 1 : 2]
+    message = " ".join(body[0].split()) if body else "wrong arguments"
     if message.startswith("Unrecognized options"):
-        message = message.split(" Available subcommands")[0]
         message += f"; choose from {', '.join(_choices(arguments))}"
     return message[0].lower() + message[1:]
 
