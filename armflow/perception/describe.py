@@ -78,10 +78,9 @@ def piece_of(view: TableView, mask: np.ndarray) -> Piece | None:
 
 def describe(piece: Piece, *, rng: np.random.Generator) -> Shape:
     """Tell what a segment is; "unknown" with its bounding box where no kind fits."""
-    for attempt in (_flat, _slender):
-        shape = attempt(piece)
-        if shape is not None:
-            return shape
+    shape = _flat(piece, rng) or _slender(piece)
+    if shape is not None:
+        return shape
     shape = _vessel(piece, rng) if _is_open(piece) else _solid(piece, rng)
     return shape or _unknown(piece, 0.3)
 
@@ -97,32 +96,28 @@ def _unknown(piece: Piece, confidence: float) -> Shape:
     return Shape("unknown", level(x, y, (piece.top + low) / 2, yaw), size, confidence)
 
 
-def _flat(piece: Piece) -> Shape | None:
-    """A disc on the table, told by its colour: centre and radius from the area of its outline."""
+def _flat(piece: Piece, rng: np.random.Generator) -> Shape | None:
+    """A disc on the table: a circle through most of its outline, part of which something may cover."""
     if piece.top > 0.012:
         return None
-    xy = piece.view.meet(np.argwhere(piece.mask), max(piece.top, 0.0))
-    hull = cv2.convexHull(xy.astype(np.float32))
-    (_, _), sides, _ = cv2.minAreaRect(hull)
-    if min(sides) < 0.02 or max(sides) > 0.25:
-        return None
-    center, radii = _ellipse(hull[:, 0])
-    radius = float(radii.mean()) + 0.5 * piece.pitch
-    fill = cv2.contourArea(hull) / (np.pi * radii.prod())
-    size = np.array([2 * radius, 2 * radius, max(piece.top, 0.001)])
-    round_enough = min(sides) / max(sides) > 0.7
-    if not round_enough:
-        return _unknown(piece, 0.4)
-    return Shape("disc", level(*center, max(piece.top, 0.0), 0.0), size, float(np.clip(1 - 3 * abs(fill - 1), 0.3, 1)))
+    top = max(piece.top, 0.001)
+    rim = _rim(piece.mask.astype(np.uint8))
+    outline = piece.view.meet(rim, top)
+    center = outline.mean(0)
+    near = (outline - center) @ (piece.view.eye[:2] - center) > 0
+    outline[near] = piece.view.meet(rim[near], 0.0)  # on the near side its lower edge is what is seen last
+    (_, _), sides, angle = cv2.minAreaRect(outline.astype(np.float32))
+    circle = fit_circle(outline, rng=rng, radii=(0.02, 0.12), tolerance=0.0025)
+    if circle is None or circle.share < 0.45 or max(sides) > 2.4 * circle.radius:
+        return _unknown(piece, 0.4) if min(sides) > 0.02 else None
+    radius = circle.radius + 0.5 * piece.pitch
+    size = np.array([2 * radius, 2 * radius, top])
+    return Shape("disc", level(*circle.center, top, 0.0), size, min(1.0, circle.share + 0.1))
 
 
-def _ellipse(hull: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centre and half axes of an outline [M, 2] from the second moments of its area."""
-    scale = 1e4
-    m = cv2.moments((hull * scale).astype(np.float32))
-    center = np.array([m["m10"], m["m01"]]) / m["m00"] / scale
-    cov = np.array([[m["mu20"], m["mu11"]], [m["mu11"], m["mu02"]]]) / m["m00"] / scale**2
-    return center, 2 * np.sqrt(np.maximum(np.linalg.eigvalsh(cov), 0))
+def _rim(mask: np.ndarray) -> np.ndarray:
+    """Pixels [N, 2] of a mask (uint8) that touch its outside."""
+    return np.argwhere(mask & (cv2.erode(mask, np.ones((3, 3), np.uint8), borderValue=0) == 0))
 
 
 def _slender(piece: Piece) -> Shape | None:
@@ -147,8 +142,7 @@ def _lying_pen(piece: Piece) -> Shape:
     line = fit_line(piece.points[:, :2])
     along, across = line.direction, np.array([-line.direction[1], line.direction[0]])
     s = lying_axis(piece.points[:, :2] @ across, piece.points[:, 2], radius)
-    reach = piece.view.meet(np.argwhere(piece.mask), radius) @ along
-    low, high = np.quantile(reach, [0.01, 0.99])
+    low, high = np.quantile(piece.points[:, :2] @ along, [0.01, 0.99])
     center = along * (low + high) / 2 + across * s
     yaw = float(np.arctan2(along[1], along[0]))
     size = np.array([high - low + piece.pitch, 2 * radius, 2 * radius])
@@ -195,12 +189,13 @@ def _solid(piece: Piece, rng: np.random.Generator) -> Shape | None:
     top = _top_mask(piece, 0.0025)
     if top.sum() < 8:
         return None
-    rim = np.argwhere(top & (cv2.erode(top, np.ones((3, 3), np.uint8), borderValue=0) == 0))
-    outline = piece.view.meet(rim, piece.top)
+    outline = piece.view.meet(_rim(top), piece.top)
     sides = piece.points[(piece.points[:, 2] < piece.top - 0.005) & (piece.points[:, 2] > 0.004)][:, :2]
     border = 0.5 * piece.pitch * 1.15
     box = fit_rectangle(sides, outline, border)
-    round_fit = fit_circle(np.concatenate([outline, sides]), rng=rng, tolerance=0.0025)
+    middle = outline.mean(0)
+    edge = outline + border * (outline - middle) / np.linalg.norm(outline - middle, axis=1, keepdims=True)
+    round_fit = fit_circle(np.concatenate([edge, sides]), rng=rng, tolerance=0.0025)
     low = _underside(piece)
     height = piece.top - low
     if round_fit is not None and _rounder(round_fit, np.concatenate([sides, outline]), box.error):
