@@ -1,16 +1,77 @@
 """Follow a path of poses with a chain of warm-started inverse kinematics, compiled."""
 
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numba import njit
 
 from armflow.robot.kinematics import chain_jacobian
 
-__all__ = ["NO_FREE_AXIS", "Reach", "follow", "solve_pose"]
+__all__ = ["NO_FREE_AXIS", "Chain", "Reach", "chain_of", "follow", "follow_kernel", "is_free", "solve_pose"]
 
 NO_FREE_AXIS = np.zeros(3)
 _ANGLE_WEIGHT = 0.3  # m/rad: how much one radian of error counts beside one metre
+
+
+_REST_PULL = 1e-5  # m^2: how strongly joints are drawn to their rest position where the pose leaves them free
+_HOMING = 0.05  # share of the way home that spare freedom may take from one pose to the next
+_PATIENCE = 8  # steps without progress before giving up
+
+
+class Chain(NamedTuple):
+    """An arm, possibly with something in its hand, as the kernels here take it.
+
+    Attributes:
+        placements: [D + 1, 4, 4] fixed transforms; the last ends at the frame that targets speak of, m.
+        axes: [D, 3] unit joint axes.
+        q_min: [D] lower limits, rad.
+        q_max: [D] upper limits, rad.
+        home: [D] comfortable position, rad.
+    """
+
+    placements: np.ndarray
+    axes: np.ndarray
+    q_min: np.ndarray
+    q_max: np.ndarray
+    home: np.ndarray
+
+
+class ChainArm(Protocol):
+    """The part of `robot.model.RobotModel` that makes a chain."""
+
+    @property
+    def placements(self) -> np.ndarray:
+        """Fixed transforms [D + 1, 4, 4], m."""
+        ...
+
+    @property
+    def axes(self) -> np.ndarray:
+        """Joint axes [D, 3]."""
+        ...
+
+    @property
+    def q_min(self) -> np.ndarray:
+        """Lower limits [D], rad."""
+        ...
+
+    @property
+    def q_max(self) -> np.ndarray:
+        """Upper limits [D], rad."""
+        ...
+
+    @property
+    def home(self) -> np.ndarray:
+        """Rest position [D], rad."""
+        ...
+
+
+def chain_of(arm: ChainArm, T_tool_end: np.ndarray | None = None) -> Chain:
+    """Chain of an arm, made longer by a frame that hangs on the tool at T_tool_end [4, 4]."""
+    placements = np.array(arm.placements, dtype=float)
+    if T_tool_end is not None:
+        placements[-1] = placements[-1] @ T_tool_end
+    return Chain(placements, arm.axes, arm.q_min, arm.q_max, arm.home)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +92,7 @@ class Reach:
 
 
 @njit(cache=True, inline="always")
-def _is_free(axis: np.ndarray) -> bool:
+def is_free(axis: np.ndarray) -> bool:
     """Tell a unit axis from zeros."""
     return axis[0] ** 2 + axis[1] ** 2 + axis[2] ** 2 > 0.5
 
@@ -49,7 +110,7 @@ def _pose_error(current: np.ndarray, target: np.ndarray, free_axis: np.ndarray, 
     for a in range(3):
         error[a] = target[a, 3] - current[a, 3]
     turn = np.zeros(3)
-    if _is_free(free_axis):
+    if is_free(free_axis):
         u, v = np.empty(3), np.empty(3)
         _turned(current, free_axis, u)
         _turned(target, free_axis, v)
@@ -84,62 +145,73 @@ def _leave_out_turns(J: np.ndarray, axis: np.ndarray) -> None:
 
 
 @njit(cache=True)
+def _step(chain: Chain, J: np.ndarray, error: np.ndarray, rest: np.ndarray, q: np.ndarray) -> None:
+    """Take one damped step from q [D], in place; J [6, D] and error [6] are scaled on the way.
+
+    Solves (J^T J + (lambda + mu) I) dq = J^T e + mu (rest - q), so that joints which the pose leaves free settle near
+    their rest position; lambda falls with the error.
+    """
+    J[3:] *= _ANGLE_WEIGHT
+    error[3:] *= _ANGLE_WEIGHT
+    H, gradient = J.T @ J, J.T @ error
+    damping = _REST_PULL + 1e-5 + 0.1 * (error @ error)
+    for j in range(len(q)):
+        H[j, j] += damping
+        gradient[j] += _REST_PULL * (rest[j] - q[j])
+        # A joint at its limit that would go further is held.
+        if (q[j] <= chain.q_min[j] and gradient[j] < 0) or (q[j] >= chain.q_max[j] and gradient[j] > 0):
+            H[j, :] = 0.0
+            H[:, j] = 0.0
+            H[j, j], gradient[j] = 1.0, 0.0
+    step = np.linalg.solve(H, gradient)
+    step *= min(1.0, 0.5 / (np.abs(step).max() + 1e-12))
+    for j in range(len(q)):
+        q[j] = min(max(q[j] + step[j], chain.q_min[j]), chain.q_max[j])
+
+
+@njit(cache=True)
 def solve_pose(
-    chain: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-    target: np.ndarray,
-    free_axis: np.ndarray,
-    q: np.ndarray,
-    iterations: int,
+    chain: Chain, target: np.ndarray, free_axis: np.ndarray, rest: np.ndarray, q: np.ndarray, iterations: int
 ) -> bool:
     """Move q [D] in place to the pose `target` by damped least squares inside the joint limits.
 
-    dq = (J^T W J + lambda I)^-1 J^T W e, lambda falling with the error (Levenberg-Marquardt after
-    Sugihara 2011, doi:10.1109/TRO.2011.2148230).
-
     Args:
-        chain: placements [D + 1, 4, 4], axes [D, 3], q_min [D], q_max [D].
+        chain: The arm.
         target: [4, 4] wanted pose in the base frame, m.
         free_axis: [3] unit axis in the target's frame about which any turn will do, or zeros.
+        rest: [D] position to stay near where the pose leaves a choice, rad.
         q: [D] start, rad; holds the answer afterwards.
-        iterations: Most steps to take.
+        iterations: Most steps to take; it gives up earlier where the error has stopped falling.
 
     Returns:
         True when the position is within 0.5 mm and the orientation within 0.25 degrees.
+
+    Reference:
+        Damping by the error: Sugihara (2011), doi:10.1109/TRO.2011.2148230.
     """
-    placements, axes, q_min, q_max = chain
-    dof = len(q)
     error, axis = np.empty(6), np.empty(3)
+    least, waited = np.inf, 0
     for _ in range(iterations):
-        tool, J = chain_jacobian(placements, axes, q)
+        tool, J = chain_jacobian(chain.placements, chain.axes, q)
         _pose_error(tool, target, free_axis, error)
         distance, angle = np.linalg.norm(error[:3]), np.linalg.norm(error[3:])
         if distance < 5e-4 and angle < 4.4e-3:
             return True
-        if _is_free(free_axis):
+        total = distance + _ANGLE_WEIGHT * angle
+        waited = 0 if total < 0.95 * least else waited + 1
+        least = min(least, total)
+        if waited > _PATIENCE:
+            return False
+        if is_free(free_axis):
             _turned(tool, free_axis, axis)
             _leave_out_turns(J, axis)
-        J[3:] *= _ANGLE_WEIGHT
-        error[3:] *= _ANGLE_WEIGHT
-        H = J.T @ J
-        gradient = J.T @ error
-        damping = 1e-5 + 0.1 * (error @ error)
-        for j in range(dof):
-            H[j, j] += damping
-            # A joint at its limit that would go further is held.
-            if (q[j] <= q_min[j] and gradient[j] < 0) or (q[j] >= q_max[j] and gradient[j] > 0):
-                H[j, :] = 0.0
-                H[:, j] = 0.0
-                H[j, j], gradient[j] = 1.0, 0.0
-        step = np.linalg.solve(H, gradient)
-        step *= min(1.0, 0.5 / (np.abs(step).max() + 1e-12))
-        for j in range(dof):
-            q[j] = min(max(q[j] + step[j], q_min[j]), q_max[j])
+        _step(chain, J, error, rest, q)
     return False
 
 
 @njit(cache=True)
 def follow_kernel(
-    chain: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    chain: Chain,
     targets: np.ndarray,
     free_axis: np.ndarray,
     q_path: np.ndarray,
@@ -153,7 +225,9 @@ def follow_kernel(
     """
     q = q_path[0].copy()
     for t in range(len(targets)):
-        if not solve_pose(chain, targets[t], free_axis, q, 40 if t == 0 else 25):
+        # Spare freedom leads slowly back to the comfortable position, without a jump.
+        rest = q + _HOMING * (chain.home - q)
+        if not solve_pose(chain, targets[t], free_axis, rest, q, 40 if t == 0 else 25):
             return t
         if t > 0 and np.abs(q - q_path[t - 1]).max() > max_jump:
             return 1000 + t
@@ -162,7 +236,7 @@ def follow_kernel(
 
 
 def follow(
-    chain: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    chain: Chain,
     targets: np.ndarray,
     q_seed: np.ndarray,
     *,
@@ -172,8 +246,7 @@ def follow(
     """Chain inverse kinematics along a path.
 
     Args:
-        chain: placements [D + 1, 4, 4], axes [D, 3], q_min [D], q_max [D]; the last placement ends at the frame
-            that the targets speak of (the tool, or an object held by it).
+        chain: The arm, ending at the frame that the targets speak of (the tool, or an object held by it).
         targets: [T, 4, 4] wanted poses in the base frame, m.
         q_seed: [D] where to start, rad.
         free_axis: [3] unit axis in the targets' frame about which any turn will do; zeros for none.

@@ -8,6 +8,7 @@ and lets an arm of five joints follow poses at all.
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -15,10 +16,10 @@ from numba import njit
 from armflow.perception.detection import Detection
 from armflow.planning.distance import DistanceField, build_field, field_distance
 from armflow.planning.grasp.hand import Grasp, finger_boxes
-from armflow.planning.reach import NO_FREE_AXIS, follow_kernel
+from armflow.planning.reach import NO_FREE_AXIS, Chain, chain_of, follow_kernel, is_free, solve_pose
 from armflow.planning.scene import Candidate, Scene
 from armflow.robot.capsules import capsule_ends, segment_distance
-from armflow.robot.kinematics import chain_frames
+from armflow.robot.kinematics import chain_frames, chain_tool
 from armflow.robot.model import RobotModel
 
 __all__ = ["RankResult", "RankedGrasp", "free_axis_of", "rank_grasps"]
@@ -28,6 +29,8 @@ _BACK_STEPS = 4
 _MAX_JUMP = 0.7  # rad between neighbouring poses
 _ARM_GAP = 0.005  # m between the arm and the scene
 _HAND_GAP = 0.001  # m between the fingers and the scene
+_FAILURES = ("", "out of reach", "hit something", "leave the workspace", "have no room to approach or retreat")
+_REACH, _HIT, _OUTSIDE, _BLOCKED = 1, 2, 3, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,105 +105,131 @@ def rank_grasps(
         field: Distance field of the scene, if there is one already.
         enough: When to stop.
     """
-    field = field or build_field(scene.obstacles_world, scene.table, arm.workspace)
-    path = np.ascontiguousarray(candidate.Ts_world_object.as_matrix().reshape(-1, 4, 4))
+    if field is None:
+        field = build_field(scene.obstacles_world, scene.table, arm.workspace)
+    seeds = [arm.home, scene.q, rng.uniform(arm.q_min, arm.q_max)]
+    tester = _Tester(arm, field, candidate, seeds)
     free_axis = free_axis_of(scene.target, arm, candidate.contact)
-    tester = _Tester(arm, field, path, free_axis, candidate.release)
-    seeds = [scene.q, arm.home, rng.uniform(arm.q_min, arm.q_max)]
     ranked: list[RankedGrasp] = []
     failures: Counter[str] = Counter()
-    tried = 0
     for grasp in sorted(grasps, key=lambda grasp: -grasp.score):
-        tried += 1
-        answer = tester.test(grasp, seeds)
-        if isinstance(answer, str):
-            failures[answer] += 1
+        answer = tester.test(grasp, free_axis)
+        if isinstance(answer, int):
+            failures[_FAILURES[answer]] += 1
             continue
         ranked.append(answer)
         if len(ranked) >= enough:
             break
+    tried = len(ranked) + failures.total()
     counts = ", ".join(f"{count} {name}" for name, count in failures.most_common())
     tail = f" ({counts})" if counts else ""
     return RankResult(ranked, tried, f"{len(ranked)} of {tried} grasps tried allow the whole motion{tail}")
 
 
+class _World(NamedTuple):
+    """What the kernels need to know about one motion.
+
+    Attributes:
+        path: [T, 4, 4] object poses, m.
+        free_axis: [3] axis of the object frame whose turns do not matter, or zeros.
+        start_axis: [3] the same for row 0 alone, where the hand comes as proposed if the arm can.
+        release: Whether the hand lets go at the end.
+        workspace: [2, 3] allowed tool positions, m.
+        frame: [C] as in `Capsules`, without fingers, base and first link.
+        a: [C, 3] m.
+        b: [C, 3] m.
+        radius: [C] m.
+        pairs: [P, 2] capsules that may hit each other.
+        field: Distance to the scene.
+    """
+
+    path: np.ndarray
+    free_axis: np.ndarray
+    start_axis: np.ndarray
+    release: bool
+    workspace: np.ndarray
+    frame: np.ndarray
+    a: np.ndarray
+    b: np.ndarray
+    radius: np.ndarray
+    pairs: np.ndarray
+    field: DistanceField
+
+
+class _Hold(NamedTuple):
+    """What the kernels need to know about one grasp.
+
+    Attributes:
+        tool: Chain that ends at the tool.
+        object: Chain that ends at the held object.
+        approach: [3] unit direction of approach in the tool frame.
+        fingers_open: [P, 3] points on the open fingers in the tool frame, m.
+        fingers_held: [P, 3] the same when closed on the object, m.
+    """
+
+    tool: Chain
+    object: Chain
+    approach: np.ndarray
+    fingers_open: np.ndarray
+    fingers_held: np.ndarray
+
+
+class _Rows(NamedTuple):
+    """Where the kernels write: joint positions of approach (from the grasp back), path and retreat, rad."""
+
+    approach: np.ndarray
+    path: np.ndarray
+    retreat: np.ndarray
+
+
 class _Tester:
     """Everything about one motion that its grasps share."""
 
-    def __init__(
-        self, arm: RobotModel, field: DistanceField, path: np.ndarray, free_axis: np.ndarray, release: bool
-    ) -> None:
-        self._arm, self._field, self._path = arm, field, path
-        self._free_axis, self._release = np.asarray(free_axis, dtype=float), release
+    def __init__(self, arm: RobotModel, field: DistanceField, candidate: Candidate, seeds: list[np.ndarray]) -> None:
         capsules = arm.capsules
         moving = (capsules.side == 0) & (capsules.frame > 0) & (capsules.frame <= arm.dof)
-        self._capsules = tuple(np.ascontiguousarray(x[moving]) for x in (capsules.frame, capsules.a, capsules.b))
-        self._radius = np.ascontiguousarray(capsules.radius[moving])
         index = np.full(len(moving), -1)
         index[moving] = np.arange(moving.sum())
-        pairs = index[arm.self_pairs]
-        self._pairs = np.ascontiguousarray(pairs[(pairs >= 0).all(axis=1)])
+        pairs = index[arm.self_pairs.astype(int)]
+        pairs = np.ascontiguousarray(pairs[(pairs >= 0).all(axis=1)])
+        parts = (x[moving] for x in (capsules.frame, capsules.a, capsules.b, capsules.radius))
+        self._arm, self._field, self._pairs, self._parts = arm, field, pairs, tuple(parts)
+        self._path = np.ascontiguousarray(candidate.Ts_world_object.as_matrix().reshape(-1, 4, 4))
+        self._release, self._seeds = candidate.release, np.stack(seeds).astype(float)
+        self._fingers: dict[float, np.ndarray] = {}
 
-    def test(self, grasp: Grasp, seeds: list[np.ndarray]) -> RankedGrasp | str:
-        """Follow the motion with one grasp; a string says in two words what stands against it."""
+    def test(self, grasp: Grasp, free_axis: np.ndarray) -> RankedGrasp | int:
+        """Follow the motion with one grasp; a number tells which of `_FAILURES` stands against it."""
         arm = self._arm
-        tools = self._path @ np.linalg.inv(grasp.T_tool_object)
-        outside = np.maximum(arm.workspace[0] - tools[:, :3, 3], tools[:, :3, 3] - arm.workspace[1]).max()
-        if outside > 0 and not self._free_axis.any():
-            return "leave the workspace"
-        chain = self._chain(grasp.T_tool_object)
-        answer = "out of reach"
-        for seed in seeds:
-            q_path = np.tile(seed, (len(self._path), 1))
-            if follow_kernel(chain, self._path, self._free_axis, q_path, _MAX_JUMP) >= 0:
-                continue
-            answer = self._finish(grasp, q_path)
-            if not isinstance(answer, str):
-                return answer
-        return answer
-
-    def _chain(self, T_tool_end: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """The arm's chain, made longer by a frame that hangs on the tool."""
-        placements = self._arm.placements.copy()
-        placements[-1] = placements[-1] @ T_tool_end
-        return placements, self._arm.axes, self._arm.q_min, self._arm.q_max
-
-    def _finish(self, grasp: Grasp, q_path: np.ndarray) -> RankedGrasp | str:
-        """Add approach and retreat to a path that is in reach, and check all of it for collisions."""
-        arm = self._arm
-        tools = np.stack([chain_frames(arm.placements, arm.axes, q)[-1] for q in q_path])
-        if (np.maximum(arm.workspace[0] - tools[:, :3, 3], tools[:, :3, 3] - arm.workspace[1]) > 0.01).any():
-            return "leave the workspace"
-        approach_tool = grasp.T_world_tool[:3, :3].T @ grasp.approach
-        q_back = self._back_off(tools[0], approach_tool, q_path[0])
-        if q_back is None:
-            return "no approach"
-        q_retreat = q_path[-1:]
-        if self._release:
-            away = self._back_off(tools[-1], approach_tool, q_path[-1])
-            if away is None:
-                return "no retreat"
-            q_retreat = away
-        for q_part, opening in ((q_back, grasp.opening), (q_path, grasp.width), (q_retreat, grasp.opening)):
-            if self._collides(q_part, opening):
-                return "hit something"
+        start_axis = NO_FREE_AXIS if arm.dof >= 6 else free_axis
+        world = _World(
+            self._path,
+            free_axis,
+            start_axis,
+            self._release,
+            arm.workspace,
+            *self._parts,
+            pairs=self._pairs,
+            field=self._field,
+        )
+        approach = grasp.T_world_tool[:3, :3].T @ grasp.approach
+        fingers = self._points(grasp.opening), self._points(grasp.width)
+        hold = _Hold(chain_of(arm), chain_of(arm, grasp.T_tool_object), approach, *fingers)
+        rows = _Rows(*(np.zeros((count, arm.dof)) for count in (_BACK_STEPS + 1, len(self._path), _BACK_STEPS + 1)))
+        code = _try_seeds(world, hold, self._seeds, rows)
+        if code:
+            return code
+        tools = np.stack([chain_tool(arm.placements, arm.axes, q) for q in rows.path])
+        q_retreat = rows.retreat if self._release else rows.path[-1:]
+        reason = f"reaches all {len(self._path)} poses clear of everything"
         objects = tools @ grasp.T_tool_object
-        reason = f"reaches all {len(q_path)} poses clear of everything"
-        return RankedGrasp(grasp, q_back[::-1].copy(), q_path, q_retreat, tools, objects, reason)
+        return RankedGrasp(grasp, rows.approach[::-1].copy(), rows.path, q_retreat, tools, objects, reason)
 
-    def _back_off(self, T_world_tool: np.ndarray, approach_tool: np.ndarray, q: np.ndarray) -> np.ndarray | None:
-        """Joint path [A, D] from q straight back against the approach direction (tool frame), or None."""
-        targets = np.tile(T_world_tool, (_BACK_STEPS + 1, 1, 1))
-        back = T_world_tool[:3, :3] @ approach_tool
-        targets[:, :3, 3] -= np.linspace(0, _BACK, _BACK_STEPS + 1)[:, None] * back
-        q_path = np.tile(q, (len(targets), 1))
-        return None if follow_kernel(self._chain(np.eye(4)), targets, NO_FREE_AXIS, q_path, _MAX_JUMP) >= 0 else q_path
-
-    def _collides(self, q_path: np.ndarray, opening: float) -> bool:
-        """Look for contact of arm or hand with the scene or the arm itself."""
-        points = _finger_points(self._arm, opening)
-        chain = (self._arm.placements, self._arm.axes)
-        return _hits(q_path, chain, self._capsules, self._radius, self._pairs, points, self._field)
+    def _points(self, opening: float) -> np.ndarray:
+        """Points on the fingers at an opening, kept for the next grasp."""
+        if opening not in self._fingers:
+            self._fingers[opening] = _finger_points(self._arm, opening)
+        return self._fingers[opening]
 
 
 def _finger_points(arm: RobotModel, opening: float) -> np.ndarray:
@@ -242,26 +271,99 @@ def _capsule_hits(a: np.ndarray, b: np.ndarray, radius: float, field: DistanceFi
 
 
 @njit(cache=True)
-def _hits(
-    q_path: np.ndarray,
-    chain: tuple[np.ndarray, np.ndarray],
-    capsules: tuple[np.ndarray, np.ndarray, np.ndarray],
-    radius: np.ndarray,
-    pairs: np.ndarray,
-    finger_points: np.ndarray,
-    field: DistanceField,
-) -> bool:
-    """True when any row of q_path [T, D] brings arm or fingers into contact."""
-    for t in range(len(q_path)):
-        frames = chain_frames(chain[0], chain[1], q_path[t])
-        if _fingers_hit(frames[len(frames) - 1], finger_points, field):
+def _hits(world: _World, hold: _Hold, q: np.ndarray, fingers: np.ndarray) -> bool:
+    """True when q [D] brings fingers or arm into contact with the scene, or the arm with itself."""
+    frames = chain_frames(hold.tool.placements, hold.tool.axes, q)
+    if _fingers_hit(frames[len(frames) - 1], fingers, world.field):
+        return True
+    a, b = capsule_ends(frames, world.frame, world.a, world.b)
+    for c in range(len(world.radius)):
+        if _capsule_hits(a[c], b[c], world.radius[c], world.field):
             return True
-        a_world, b_world = capsule_ends(frames, capsules[0], capsules[1], capsules[2])
-        for c in range(len(radius)):
-            if _capsule_hits(a_world[c], b_world[c], radius[c], field):
-                return True
-        for i in range(len(pairs)):
-            c, d = pairs[i, 0], pairs[i, 1]
-            if segment_distance(a_world[c], b_world[c], a_world[d], b_world[d]) < radius[c] + radius[d]:
+    for i in range(len(world.pairs)):
+        c, d = world.pairs[i, 0], world.pairs[i, 1]
+        if segment_distance(a[c], b[c], a[d], b[d]) < world.radius[c] + world.radius[d]:
+            return True
+    return False
+
+
+@njit(cache=True)
+def _row_hits(world: _World, hold: _Hold, rows: np.ndarray, fingers: np.ndarray) -> bool:
+    """True when any of the rows [T, D] hits."""
+    hit = False
+    for t in range(len(rows)):
+        hit = hit or _hits(world, hold, rows[t], fingers)
+    return hit
+
+
+@njit(cache=True)
+def _leaves(world: _World, hold: _Hold, rows: np.ndarray) -> bool:
+    """True when any of the rows [T, D] puts the tool outside the workspace."""
+    for t in range(len(rows)):
+        tool = chain_tool(hold.tool.placements, hold.tool.axes, rows[t])
+        for a in range(3):
+            if tool[a, 3] < world.workspace[0, a] or tool[a, 3] > world.workspace[1, a]:
                 return True
     return False
+
+
+@njit(cache=True)
+def _back_off(world: _World, hold: _Hold, q: np.ndarray, rows: np.ndarray) -> int:
+    """Write joint positions [A, D] from q straight back against the approach; 0 when that works."""
+    tool = chain_tool(hold.tool.placements, hold.tool.axes, q)
+    targets = np.empty((len(rows), 4, 4))
+    for s in range(len(rows)):
+        targets[s] = tool
+        for a in range(3):
+            back = tool[a, 0] * hold.approach[0] + tool[a, 1] * hold.approach[1] + tool[a, 2] * hold.approach[2]
+            targets[s, a, 3] -= s / (len(rows) - 1) * _BACK * back
+    rows[0] = q
+    if follow_kernel(hold.tool, targets, NO_FREE_AXIS, rows, _MAX_JUMP) >= 0 or _leaves(world, hold, rows):
+        return _BLOCKED
+    return _HIT if _row_hits(world, hold, rows, hold.fingers_open) else 0
+
+
+@njit(cache=True)
+def _try_ends(world: _World, hold: _Hold, seed: np.ndarray, rows: _Rows) -> int:
+    """Solve the last and the first pose, where most grasps that fail do fail; the first goes to row 0 of the path."""
+    last = len(world.path) - 1
+    rows.path[last] = seed
+    if not solve_pose(hold.object, world.path[last], world.free_axis, hold.tool.home, rows.path[last], 60):
+        return _REACH
+    # With a turn left free the path may end otherwise than this, so only reach counts.
+    if not is_free(world.free_axis) and _hits(world, hold, rows.path[last], hold.fingers_held):
+        return _HIT
+    rows.path[0] = seed
+    if not solve_pose(hold.object, world.path[0], world.start_axis, hold.tool.home, rows.path[0], 60):
+        return _REACH
+    return _HIT if _hits(world, hold, rows.path[0], hold.fingers_open) else 0
+
+
+@njit(cache=True)
+def _try_seed(world: _World, hold: _Hold, seed: np.ndarray, rows: _Rows) -> int:
+    """Follow the whole motion from one start of the inverse kinematics; 0 when it works."""
+    code = _try_ends(world, hold, seed, rows)
+    if code:
+        return code
+    code = _back_off(world, hold, rows.path[0], rows.approach)
+    if code:
+        return code
+    if follow_kernel(hold.object, world.path, world.free_axis, rows.path, _MAX_JUMP) >= 0:
+        return _REACH
+    if _leaves(world, hold, rows.path):
+        return _OUTSIDE
+    if _row_hits(world, hold, rows.path, hold.fingers_held):
+        return _HIT
+    return _back_off(world, hold, rows.path[-1], rows.retreat) if world.release else 0
+
+
+@njit(cache=True)
+def _try_seeds(world: _World, hold: _Hold, seeds: np.ndarray, rows: _Rows) -> int:
+    """Try the seeds [K, D] in turn; 0, or the code of the one that got furthest."""
+    furthest = 0
+    for k in range(len(seeds)):
+        code = _try_seed(world, hold, seeds[k], rows)
+        if code == 0:
+            return 0
+        furthest = max(furthest, code)
+    return furthest

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation, Slerp
 
-from armflow.planning.reach import Reach, follow
+from armflow.planning.reach import ChainArm, Reach, chain_of, follow
 from armflow.planning.rigid import DegenerateFitError, rigid_path
 from armflow.planning.scene import Candidate, Scene, Verdict
 from armflow.planning.solid import body_points, solid_of, thin
@@ -29,14 +29,13 @@ _SUBJECTS = {
 }
 
 
-class _ArmModel(Protocol):
+class _ArmModel(ChainArm, Protocol):
     """The part of `robot.model.RobotModel` that is needed here."""
 
-    placements: np.ndarray
-    axes: np.ndarray
-    q_min: np.ndarray
-    q_max: np.ndarray
-    workspace: np.ndarray
+    @property
+    def workspace(self) -> np.ndarray:
+        """Lowest and highest tool position [2, 3], m."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +208,7 @@ class GeometricVerifier:
 
     def _check_support(self, motion: _Motion) -> str:
         """A released object must have the table, the reference or another object right under or around it."""
-        if not motion.candidate.release:
+        if not motion.candidate.release or motion.candidate.contact != "grasp":
             return ""
         body = motion.body_at(-1)
         gap = float(max(motion.scene.table.height(body).min(), 0.0))
@@ -241,12 +240,7 @@ class GeometricVerifier:
         """Chain the inverse kinematics of the chosen grasp, if there is one."""
         if Ts_world_tool is None:
             return ""
-        reach = follow(
-            (arm.placements, arm.axes, arm.q_min, arm.q_max),
-            Ts_world_tool,
-            motion.scene.q,
-            max_jump=self._limits.max_joint_jump,
-        )
+        reach = follow(chain_of(arm), Ts_world_tool, motion.scene.q, max_jump=self._limits.max_joint_jump)
         motion.figures["reach_row"] = float(reach.row)
         return "" if reach.ok else f"tool {reach.reason}"
 
@@ -279,7 +273,7 @@ def reachable(
     Ts_world_tool = np.asarray(Ts_world_tool, dtype=float)
     if Ts_world_tool.ndim != 3 or Ts_world_tool.shape[1:] != (4, 4):
         raise ShapeError("Ts_world_tool", "an array [T, 4, 4]", Ts_world_tool.shape)
-    chain = (arm.placements, arm.axes, arm.q_min, arm.q_max)
+    chain = chain_of(arm)
     furthest = follow(chain, Ts_world_tool, q_seed, max_jump=max_jump)
     for _ in range(restarts):
         if furthest.ok:
