@@ -5,7 +5,7 @@ tube's (cup, holder, mug) the centre of its bottom, a cabinet's the centre of it
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.spatial.transform import RigidTransform, Rotation
@@ -24,6 +24,7 @@ __all__ = [
     "place",
     "table",
     "tube",
+    "turn_z",
 ]
 
 SIZES = {"box": 3, "cylinder": 2, "sphere": 1, "capsule": 2, "tube": 5}
@@ -193,51 +194,64 @@ def drawer_cabinet(
     *,
     size: Sequence[float] = (0.2, 0.25, 0.12),
     travel: float = 0.18,
-    standoff: float = 0.035,
+    standoff: float = 0.04,
 ) -> BodySpec:
     """Make a fixed cabinet with one drawer, the link "drawer", which opens along +x.
 
     Args:
         name: Name of the body.
         body_rgba: Colour of the cabinet.
-        drawer_rgba: Colour of the drawer's front and handle.
+        drawer_rgba: Colour of the drawer's front; its handle is darker.
         size: Outer extents of the cabinet: depth x, width y, height z, m.
         travel: How far the drawer comes out, m.
-        standoff: Gap between the front and the handle bar's centre, m.
+        standoff: From the front's face to the middle of the handle bar, m.
 
     Returns:
-        A body with its origin at the centre of its bottom. The link's frame is at the centre of the handle bar; the bar
-        lies along y.
+        A body with its origin at the centre of its bottom. The link's frame is at the centre of the handle bar, which
+        lies along y at three quarters of the height.
     """
     depth, width, height = (float(s) for s in size)
-    wall, gap, bar = 0.01, 0.002, 0.006
-    sides = ((0, 0, height - wall / 2, depth, width, wall), (0, 0, wall / 2, depth, width, wall))
-    sides += tuple((0, s * (width - wall) / 2, height / 2, depth, wall, height - 2 * wall) for s in (-1, 1))
-    sides += ((-(depth - wall) / 2, 0, height / 2, wall, width - 2 * wall, height - 2 * wall),)
-    shell = tuple(Part("box", s[3:], place(*s[:3]), body_rgba) for s in sides)
-    inside_y, inside_z = width - 2 * wall - 2 * gap, height - 2 * wall - 2 * gap
-    box_x = depth - wall - gap
-    front = -standoff - wall / 2
-    tray_z = -inside_z / 2
-    half = 0.3 * width
-    boxes = [(front, 0, 0, wall, width - 2 * gap, height - 2 * gap)]
-    boxes += [(front - box_x / 2, 0, tray_z + wall / 4, box_x, inside_y, wall / 2)]
-    boxes += [
-        (front - box_x / 2, s * (inside_y - wall / 2) / 2, -0.1 * height, box_x, wall / 2, 0.7 * inside_z)
-        for s in (-1, 1)
-    ]
-    boxes += [(front - box_x + wall / 4, 0, -0.1 * height, wall / 2, inside_y - wall, 0.7 * inside_z)]
-    boxes += [(-standoff / 2, s * (half - 0.01), 0, standoff, 0.008, 0.008) for s in (-1, 1)]
-    parts = [Part("box", s[3:], place(*s[:3]), drawer_rgba) for s in boxes]
-    handle_rgba = tuple(np.clip(0.55 * np.asarray(drawer_rgba[:3]), 0, 1)) + (1.0,)
-    upright = Rotation.from_euler("x", 0.5 * np.pi)
-    parts.append(Part("cylinder", (bar, 2 * half), place(rotation=upright), handle_rgba))
+    bar_z = 0.75 * height
     link = LinkSpec(
-        "drawer", tuple(parts), 0.5, (1.0, 0.0, 0.0), place(depth / 2 + wall + standoff, 0, height / 2), 0.0, travel
+        "drawer",
+        _drawer(np.array([depth, width, height]), bar_z, standoff, drawer_rgba),
+        0.5,
+        (1.0, 0.0, 0.0),
+        place(depth / 2 + _WALL + standoff, 0, bar_z),
+        0.0,
+        travel,
     )
-    return BodySpec(name, shell, 0.0, 0.5, (link,))
+    inner = height - 2 * _WALL
+    walls = [(0, 0, z, depth, width, _WALL) for z in (_WALL / 2, height - _WALL / 2)]
+    walls += [(0, s * (width - _WALL) / 2, height / 2, depth, _WALL, inner) for s in (-1, 1)]
+    walls += [(-(depth - _WALL) / 2, 0, height / 2, _WALL, width - 2 * _WALL, inner)]
+    return BodySpec(name, _boxes(walls, body_rgba), 0.0, 0.5, (link,))
 
 
-def recolored(spec: BodySpec, rgba: Color) -> BodySpec:
-    """Return the body with all its own parts in one colour."""
-    return replace(spec, parts=tuple(replace(part, rgba=rgba) for part in spec.parts))
+_WALL = 0.01  # m, of the cabinet and of the drawer's front
+_GAP = 0.003  # m between the drawer and the cabinet
+_BAR = 0.006  # m, radius of the handle
+
+
+def _boxes(boxes: list[tuple[float, ...]], rgba: Color) -> tuple[Part, ...]:
+    """Boxes from rows of centre [3] and extents [3], m."""
+    return tuple(Part("box", box[3:], place(*box[:3]), rgba) for box in boxes)
+
+
+def _drawer(size: np.ndarray, bar_z: float, standoff: float, rgba: Color) -> tuple[Part, ...]:
+    """Front, tray, posts and bar of a drawer for a cabinet of this size; frame at the centre of the bar."""
+    depth, width, height = size
+    tray_width, sheet = width - 2 * (_WALL + _GAP), 0.006
+    tray_depth, tray_height = depth - _WALL - _GAP, 0.6 * height
+    back, floor_z = -standoff - _WALL, _WALL + _GAP - bar_z  # where the tray begins, and its underside
+    middle_x, middle_z = back - tray_depth / 2, floor_z + tray_height / 2
+    boxes = [(back + _WALL / 2, 0, height / 2 - bar_z, _WALL, width - 2 * _GAP, height - 2 * _GAP)]
+    boxes += [(middle_x, 0, floor_z + sheet / 2, tray_depth, tray_width, sheet)]
+    boxes += [(middle_x, s * (tray_width - sheet) / 2, middle_z, tray_depth, sheet, tray_height) for s in (-1, 1)]
+    boxes += [(back - tray_depth + sheet / 2, 0, middle_z, sheet, tray_width, tray_height)]
+    half = 0.28 * width
+    boxes += [(-standoff / 2, s * (half - 0.006), 0, standoff, 0.008, 0.008) for s in (-1, 1)]
+    red, green, blue, alpha = rgba
+    dark = (0.55 * red, 0.55 * green, 0.55 * blue, alpha)
+    along = Rotation.from_euler("x", np.pi / 2)
+    return (*_boxes(boxes, rgba), Part("cylinder", (_BAR, 2 * half), place(rotation=along), dark))

@@ -288,9 +288,9 @@ class World:
         fingers = (self._q[self.arm.dof :] - self._closed) / (self._opened - self._closed)
         return float(np.clip(fingers.mean(), 0.0, 1.0))
 
-    def finger_positions(self) -> np.ndarray:
-        """Measured finger joints [F], m."""
-        return self._q[self.arm.dof :].copy()
+    def joint_positions(self) -> np.ndarray:
+        """Measured positions of the arm's joints, rad, and then the fingers', m, [D + F]."""
+        return self._q.copy()
 
     def pose7(self, handle: int) -> np.ndarray:
         """Position m and quaternion wxyz of a body's frame, [7]."""

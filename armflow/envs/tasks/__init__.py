@@ -1,1 +1,30 @@
+from armflow.envs.tasks.hang_mug import HangMug
+from armflow.envs.tasks.insert_pen import InsertPen
+from armflow.envs.tasks.open_drawer import OpenDrawer
+from armflow.envs.tasks.pick_place import PickPlace
+from armflow.envs.tasks.pour import Pour
+from armflow.envs.tasks.push import Push
+from armflow.envs.tasks.task import Task
+from armflow.robot.errors import ChoiceError
 
+__all__ = ["TASKS", "HangMug", "InsertPen", "OpenDrawer", "PickPlace", "Pour", "Push", "Task", "make_task"]
+
+TASKS: dict[str, type] = {
+    "Push": Push,
+    "PickPlace": PickPlace,
+    "InsertPen": InsertPen,
+    "HangMug": HangMug,
+    "Pour": Pour,
+    "OpenDrawer": OpenDrawer,
+}
+
+
+def make_task(name: str) -> Task:
+    """Make the task of that name.
+
+    Raises:
+        ChoiceError: No such task.
+    """
+    if name not in TASKS:
+        raise ChoiceError("task", name, TASKS)
+    return TASKS[name]()

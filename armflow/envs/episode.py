@@ -1,0 +1,96 @@
+"""`TaskWorld`: one task on one arm behind camera and arm, as the runner of controllers takes it."""
+
+import numpy as np
+
+from armflow.envs.sensor import DepthSensor
+from armflow.envs.sim_arm import SimArm
+from armflow.envs.sim_camera import CameraSpec, SimCamera, bench_camera
+from armflow.envs.tasks import make_task
+from armflow.envs.tasks.task import Task
+from armflow.envs.world import World
+from armflow.perception.frame import RGBDFrame
+from armflow.robot.embodiments import load_arm
+from armflow.robot.model import RobotModel
+
+__all__ = ["TaskWorld"]
+
+
+class TaskWorld:
+    """Episodes of one task. A controller may use `instruction`, `camera` and `arm`; all else is for scoring.
+
+    Attributes:
+        task: The task, with its handles and goals.
+        world: The simulation.
+        arm: Commands and encoders.
+        camera: The camera on the bench.
+    """
+
+    def __init__(
+        self,
+        task: str | Task,
+        arm: str | RobotModel = "panda",
+        *,
+        camera: CameraSpec | None = None,
+        camera_size: tuple[int, int] = (320, 240),
+        noise: bool = True,
+        gui: bool = False,
+    ) -> None:
+        """Load the arm and set the camera up; call `reset` before anything else.
+
+        Args:
+            task: A task or its name.
+            arm: An arm or its name.
+            camera: Where the camera stands; None for `bench_camera`.
+            camera_size: Width and height of the default camera, px.
+            noise: Whether depth is as noisy as a real sensor's.
+            gui: Whether to open pybullet's window.
+
+        Raises:
+            ChoiceError: No such task or arm.
+        """
+        self.task = make_task(task) if isinstance(task, str) else task
+        model = load_arm(arm) if isinstance(arm, str) else arm
+        self.world = World(model, gui=gui)
+        self.arm = SimArm(self.world, self._after_step)
+        self.camera = SimCamera(
+            self.world, camera or bench_camera(model, *camera_size), DepthSensor() if noise else None
+        )
+        self._built = False
+
+    def close(self) -> None:
+        """End the simulation."""
+        self.world.close()
+
+    def reset(self, rng: np.random.Generator) -> None:
+        """Lay the task out anew; the same generator state gives the same episode, bit for bit."""
+        self.world.reset()
+        self.camera.seed(int(rng.integers(2**62)))
+        self.task.build(self.world, self.world.arm, rng=rng)
+        self.arm.start()
+        self._built = True
+
+    def _after_step(self) -> None:
+        if self._built:
+            self.task.update(self.world)
+
+    @property
+    def instruction(self) -> str:
+        """The task in words."""
+        return self.task.instruction
+
+    @property
+    def time(self) -> float:
+        """Simulated time since `reset`, s."""
+        return self.world.time
+
+    def is_success(self) -> bool:
+        """Tell whether the task is done now."""
+        return self.world.poisoned is None and self.task.is_success(self.world)
+
+    def failure(self) -> str | None:
+        """Why the episode cannot go on, or None."""
+        return self.world.poisoned
+
+    def view(self, width: int, height: int) -> RGBDFrame:
+        """Take a picture without noise from the camera's place, in another size (video)."""
+        return self.camera.view(width, height)
