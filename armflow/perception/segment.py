@@ -12,7 +12,7 @@ from armflow.perception.describe import Piece, Shape, describe, piece_of
 from armflow.perception.detection import Detection, TablePlane
 from armflow.perception.frame import RGBDFrame
 from armflow.perception.particles import ObjectState
-from armflow.perception.regions import segment
+from armflow.perception.regions import SegmentConfig, segment
 from armflow.perception.table import find_table
 from armflow.robot.arrays import check_shape
 
@@ -43,6 +43,7 @@ def perceive(
     rng: np.random.Generator,
     robot: RobotCapsules | np.ndarray | None = None,
     table: TablePlane | None = None,
+    config: SegmentConfig | None = None,
 ) -> SceneObjects:
     """Find the table and the objects on it.
 
@@ -51,6 +52,7 @@ def perceive(
         rng: Source of the random samples of the fits.
         robot: What belongs to the robot: its capsules in the world, or a mask [H, W] bool.
         table: The plane, where it is known already.
+        config: Thresholds of the segmentation.
 
     Raises:
         DepthError: Too few depth readings.
@@ -59,7 +61,7 @@ def perceive(
     table = table or find_table(frame, rng=rng)
     skip = _skip(frame, robot)
     view = view_from(frame, table)
-    labels = segment(view, skip)
+    labels = segment(view, skip, config)
     pieces = [piece_of(view, labels == k) for k in range(1, int(labels.max()) + 1)]
     found = _assemble([p for p in pieces if p is not None], rng)
     detections = [_detection(piece, shape, frame.stamp) for piece, shape in found]

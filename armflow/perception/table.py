@@ -1,13 +1,16 @@
 """The table: the dominant plane of a depth image, by RANSAC and least squares."""
 
-import numpy as np
+from dataclasses import replace
 
-from armflow.perception.cloud import DepthError, back_project
+import numpy as np
+from scipy.spatial.transform import RigidTransform
+
+from armflow.perception.cloud import DepthError, back_project, table_axes
 from armflow.perception.detection import TablePlane
 from armflow.perception.frame import RGBDFrame
 from armflow.robot.errors import StackError
 
-__all__ = ["PlaneError", "find_table"]
+__all__ = ["PlaneError", "find_table", "level_frame"]
 
 _MIN_READINGS = 200
 _MIN_SHARE = 0.08
@@ -91,3 +94,20 @@ def _refine(points: np.ndarray, band: np.ndarray, normal: np.ndarray, offset: fl
         normal = np.linalg.eigh((near - centre).T @ (near - centre))[1][:, 0]
         offset = float(normal @ centre)
     return normal, offset
+
+
+def level_frame(frame: RGBDFrame, plane: TablePlane) -> RGBDFrame:
+    """The same picture in a world whose z = 0 is the plane, for a camera that does not know where it stands.
+
+    The new origin lies below the camera, x points away from it along the plane.
+    """
+    T_old_table = table_axes(plane)
+    eye = frame.T_world_camera.translation
+    forward = frame.T_world_camera.rotation.as_matrix()[:, 2]
+    z = plane.normal
+    x = forward - (forward @ z) * z
+    if np.linalg.norm(x) > 1e-3:
+        x = x / np.linalg.norm(x)
+        T_old_table[:3, :3] = np.column_stack([x, np.cross(z, x), z])
+    T_old_table[:3, 3] = eye - float(plane.height(eye[None])[0]) * z
+    return replace(frame, T_world_camera=RigidTransform.from_matrix(T_old_table).inv() * frame.T_world_camera)
