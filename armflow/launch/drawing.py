@@ -9,11 +9,13 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.spatial.transform import RigidTransform
 
 from armflow.perception.flow import Flow3D
+from armflow.perception.frame import RGBDFrame
 
-__all__ = ["STRIP_HEIGHT", "Caption", "View", "compose", "draw_flow", "draw_points"]
+__all__ = ["STRIP_HEIGHT", "Caption", "View", "compose", "draw_flow", "draw_inset", "draw_points"]
 
 STRIP_HEIGHT = 96  # px
 MARGIN = 14  # px
+EDGE = 10  # px around an inset
 INK, DIM = (236, 239, 244), (150, 160, 175)
 PAPER = (24, 28, 36)
 GOOD, BAD, BUSY = (126, 217, 140), (255, 121, 108), (245, 201, 100)
@@ -70,6 +72,21 @@ def draw_points(image: np.ndarray, view: View, points_world: np.ndarray) -> None
     pixels, front = view.project(points_world)
     for pixel in pixels[front]:
         cv2.circle(image, _fixed(pixel), 32, TRACKED, -1, cv2.LINE_AA, 4)
+
+
+def draw_inset(image: np.ndarray, frame: RGBDFrame) -> None:
+    """Put a small frame into the top left corner of image [H, W, 3]: its colours, and its depth below them."""
+    near, far = np.nanpercentile(frame.depth, [1, 99]) if np.isfinite(frame.depth).any() else (0.0, 1.0)
+    shade = np.nan_to_num((far - frame.depth) / max(far - near, 1e-6), nan=0.0).clip(0, 1)
+    depth = cv2.applyColorMap((255 * shade).astype(np.uint8), cv2.COLORMAP_VIRIDIS)[..., ::-1]
+    height, width = frame.depth.shape
+    for row, (picture, word) in enumerate(((frame.rgb, "camera"), (depth, "depth"))):
+        top, left = EDGE + row * (height + EDGE), EDGE
+        image[top - 1 : top + height + 1, left - 1 : left + width + 1] = PAPER
+        image[top : top + height, left : left + width] = picture
+        label = Image.new("RGB", (54, 18), PAPER)
+        ImageDraw.Draw(label).text((6, 2), word, INK, _font(11))
+        image[top : top + 18, left : left + 54] = np.asarray(label)
 
 
 def _fixed(pixel: np.ndarray) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from armflow.launch.controllers import ControllerOptions, make_controller
+from armflow.launch.film import film_camera
 from armflow.launch.page import video_name
 from armflow.launch.recorder import Recorder
 from armflow.launch.runner import EpisodeResult, Outcome, World, run_episode
@@ -67,7 +68,7 @@ def play(
     """
     own = world is None
     world = make_world(spec) if own else world
-    recorder = Recorder(video, spec.title) if video is not None else None
+    recorder = Recorder(video, spec.title, film_camera(world)) if video is not None else None
     try:
         world.reset(np.random.default_rng(spec.seed))
         if tell is not None:

@@ -5,33 +5,33 @@ from typing import Any
 
 import numpy as np
 
-from armflow.launch.drawing import Caption, View, compose, draw_flow, draw_points
+from armflow.launch.drawing import Caption, View, compose, draw_flow, draw_inset, draw_points
 from armflow.launch.runner import Outcome
 from armflow.launch.video import VideoWriter
-from armflow.perception.frame import RGBDFrame
+from armflow.perception.frame import Camera
 
 __all__ = ["Recorder"]
 
 CONTROL_HZ = 25.0
 LAST_SECONDS = 1.2  # the result stays readable for this long
+INSET = (160, 120)  # px, of the controller's view in the corner
+ALONE = (640, 480)  # px, of the same view where it is the only one
 
 
 class Recorder:
     """A `runner.Listener` that writes one MP4.
 
-    The pictures come from `world.view(width, height)`, a second and larger camera in the place of the controller's
-    own, free of noise; the controller never sees them.
+    The large picture comes from a camera that stands aside and that no controller sees through; what the controller
+    sees, in colour and depth, stands small in its corner.
     """
 
-    def __init__(self, path: str | Path, title: str, *, size: tuple[int, int] = (640, 480), every: int = 2) -> None:
-        """Film to `path`, one picture of size (width, height) px every `every` control steps."""
+    def __init__(self, path: str | Path, title: str, film: Camera | None = None, *, every: int = 2) -> None:
+        """Film to `path` with the camera `film` (None for the controller's own view), every so many control steps."""
         self._writer = VideoWriter(path, CONTROL_HZ / every)
-        self._title, self._size, self._every = title, size, every
+        self._title, self._film, self._every = title, film, every
         self._steps = 0
         self._world: Any = None
         self._controller: Any = None
-        self.last: np.ndarray | None = None
-        self.stills: list[np.ndarray] = []
 
     @property
     def path(self) -> Path:
@@ -53,7 +53,6 @@ class Recorder:
             picture = self._picture(mood, sentence[0].upper() + sentence[1:])
             for _ in range(max(1, int(LAST_SECONDS * CONTROL_HZ / self._every))):
                 self._writer.write(picture)
-            self.last = picture
         finally:
             self._writer.close()
 
@@ -63,13 +62,10 @@ class Recorder:
             self._shoot()
 
     def _shoot(self) -> None:
-        picture = self._picture("busy", "")
-        self._writer.write(picture)
-        if self._steps % (6 * self._every) == 0:
-            self.stills.append(picture)
+        self._writer.write(self._picture("busy", ""))
 
     def _picture(self, mood: str, sentence: str) -> np.ndarray:
-        frame: RGBDFrame = self._world.view(*self._size)
+        frame = self._film.read() if self._film is not None else self._world.view(*ALONE)
         image, view = frame.rgb.copy(), View(frame.K, frame.T_world_camera)
         overlay = self._controller.overlay() if hasattr(self._controller, "overlay") else None
         if overlay is not None:
@@ -78,5 +74,7 @@ class Recorder:
             if overlay.tracked_world is not None:
                 draw_points(image, view, overlay.tracked_world)
             sentence = sentence or f"{overlay.stage}: {overlay.verdict}"
+        if self._film is not None:
+            draw_inset(image, self._world.view(*INSET))
         sentence = sentence or self._controller.status()
         return compose(image, Caption(self._title, self._world.instruction, sentence, self._world.time, mood))

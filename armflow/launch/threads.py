@@ -15,14 +15,13 @@ VARIABLES = (
 
 
 def use_one_thread() -> None:
-    """Hold numpy, numba, torch and OpenCV to one thread, here and in the processes started from here.
+    """Hold numpy, torch and OpenCV to one thread, here and in the processes started from here.
 
-    Libraries read the variables when they load; those that are loaded already are told directly.
+    Libraries read the variables when they load; those that are loaded already are told directly. Our numba kernels run
+    on the calling thread.
     """
     os.environ.update(dict.fromkeys(VARIABLES, "1"))
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     if "cv2" in sys.modules:
         sys.modules["cv2"].setNumThreads(1)
-    if "numba" in sys.modules:
-        sys.modules["numba"].set_num_threads(1)
