@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
@@ -62,10 +63,10 @@ def handle_grasps(detection: Detection, scene: Scene, arm: GraspArm) -> list[Gra
         approach = -np.cos(tilt) * out - np.sin(tilt) * np.cross(out, bar)
         for sign in (1.0, -1.0):
             closing = sign * np.cross(bar, approach)
-            for share in (0.0, 0.15, -0.15, 0.3, -0.3):
+            for share, slack in product((0.0, 0.15, -0.15, 0.3, -0.3), (0.03, 0.016)):
                 pose = tool_pose(T[:3, 3] + share * length * bar, approach, closing)
-                score = 1.0 - 0.5 * abs(share) - 0.2 * np.sin(tilt)
-                opening = min(arm.gripper.max_width, width + 0.03)
+                score = 1.0 - 0.5 * abs(share) - 0.2 * np.sin(tilt) - 2.0 * (0.03 - slack)
+                opening = min(arm.gripper.max_width, width + slack)
                 grasps.append(make_grasp(T, pose, width, opening, "handle", score))
     return sorted(clear_grasps(grasps, detection, scene, arm.gripper), key=lambda grasp: -grasp.score)
 

@@ -26,6 +26,7 @@ __all__ = [
 WIDTH_MARGIN = 0.004  # m that the open hand must be wider than the object
 _OPENING_MARGIN = 0.024  # m that it opens beyond the object where it can
 _TABLE_GAP = 0.002  # m between the fingers and the table
+_SLIM, _TAPER = 0.012, 0.67  # m, share: fingers thicker than the first taper to this share at their tips
 _PALM_DEPTH = 0.05  # m of hand behind the palm's front that is checked
 _SIDE_SHIFT = 0.004  # m that the hand may be off centre along the closing line
 _HOLD = 0.003  # m that the fingertips must reach past the contact
@@ -99,16 +100,23 @@ def opening_for(gripper: Gripper, width: float) -> float:
 
 
 def finger_boxes(gripper: Gripper, opening: float) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest corners [2, 3] of both fingers in the tool frame at an opening, m."""
-    inner, outer = opening / 2, opening / 2 + gripper.finger_thickness
-    x, back = gripper.pad_width / 2, gripper.tip - gripper.finger_depth
-    low = np.array([[-x, inner, back], [-x, -outer, back]])
-    high = np.array([[x, outer, gripper.tip], [x, -inner, gripper.tip]])
-    return low, high
+    """Boxes of both fingers in the tool frame at an opening: lowest and highest corners [4, 3], m.
+
+    Each finger is two boxes, because thick fingers taper towards their tips.
+    """
+    thick = gripper.finger_thickness
+    slim = thick if thick <= _SLIM else max(_SLIM, _TAPER * thick)
+    x, back, middle = gripper.pad_width / 2, gripper.tip - gripper.finger_depth, -gripper.pad_height / 2
+    low, high = [], []
+    for start, end, thickness in ((back, middle, thick), (middle, gripper.tip, slim)):
+        inner, outer = opening / 2, opening / 2 + thickness
+        low += [(-x, inner, start), (-x, -outer, start)]
+        high += [(x, outer, end), (x, -inner, end)]
+    return np.array(low), np.array(high)
 
 
 def hand_boxes(gripper: Gripper, opening: float) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest corners [3, 3] of both fingers and the palm in the tool frame, m."""
+    """Boxes of both fingers and the palm in the tool frame: lowest and highest corners [5, 3], m."""
     low, high = finger_boxes(gripper, opening)
     half_y, back = gripper.max_width / 2 + gripper.finger_thickness, gripper.tip - gripper.finger_depth
     palm_x = max(gripper.pad_width / 2, 0.02)

@@ -29,6 +29,7 @@ _BACK_STEPS = 4
 _MAX_JUMP = 0.7  # rad between neighbouring poses
 _ARM_GAP = 0.005  # m between the arm and the scene
 _HAND_GAP = 0.001  # m between the fingers and the scene
+_HANDLE_SPACE = 0.012  # m around a handle's bar that the fingers may enter
 _FAILURES = ("", "out of reach", "hit something", "leave the workspace", "have no room to approach or retreat")
 _REACH, _HIT, _OUTSIDE, _BLOCKED = 1, 2, 3, 4
 
@@ -105,8 +106,8 @@ def rank_grasps(
         field: Distance field of the scene, if there is one already.
         enough: When to stop.
     """
-    if field is None:
-        field = build_field(scene.obstacles_world, scene.table, arm.workspace)
+    if field is None or candidate.contact == "pull":
+        field = build_field(_obstacles(scene, candidate), scene.table, arm.workspace)
     seeds = [arm.home, scene.q, rng.uniform(arm.q_min, arm.q_max)]
     tester = _Tester(arm, field, candidate, seeds)
     free_axis = free_axis_of(scene.target, arm, candidate.contact)
@@ -124,6 +125,15 @@ def rank_grasps(
     counts = ", ".join(f"{count} {name}" for name, count in failures.most_common())
     tail = f" ({counts})" if counts else ""
     return RankResult(ranked, tried, f"{len(ranked)} of {tried} grasps tried allow the whole motion{tail}")
+
+
+def _obstacles(scene: Scene, candidate: Candidate) -> np.ndarray:
+    """Points [M, 3] that the arm must not touch, m: with a handle, also the front that it is fixed to."""
+    if candidate.contact != "pull":
+        return scene.obstacles_world
+    points, target = scene.target.state.points_world, scene.target
+    beyond = np.abs(target.T_world_object.inv().apply(points)) > target.size / 2 + _HANDLE_SPACE
+    return np.concatenate([scene.obstacles_world, points[beyond.any(axis=1)]])
 
 
 class _World(NamedTuple):
