@@ -1,1 +1,5 @@
+from armflow.envs.registration import register_all
 
+__all__ = ["register_all"]
+
+register_all()

@@ -1,14 +1,25 @@
 """Bodies as URDF text, which is how pybullet takes compounds of more than sixteen shapes and sliding links."""
 
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
-from scipy.spatial.transform import RigidTransform
 
-from armflow.envs.shapes import BodySpec, LinkSpec, Part, collision_parts
+from armflow.envs.shapes import BodySpec, LinkSpec, Part
 
-__all__ = ["Inertia", "body_urdf", "solid_inertia"]
+__all__ = ["Inertia", "Solid", "body_urdf", "inertia_of", "solids_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Solid:
+    """A convex solid: kind and size as in `Part`, turn [3, 3] and centre [3] m in the body's frame, colour."""
+
+    kind: str
+    size: tuple[float, ...]
+    turn: np.ndarray
+    center: np.ndarray
+    rgba: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,62 +31,93 @@ class Inertia:
     moments: np.ndarray
 
 
-def _solid(part: Part) -> tuple[float, np.ndarray]:
-    """Volume, m3, and moments per mass about the part's own axes, [3] m2, of a convex part."""
-    size = part.size
-    if part.kind == "box":
+def solids_of(parts: Sequence[Part]) -> list[Solid]:
+    """Split parts into convex solids: a tube into its bottom and its staves, anything else into itself."""
+    return [solid for part in parts for solid in _split(part)]
+
+
+def _split(part: Part) -> list[Solid]:
+    T = part.T_body_part.as_matrix()
+    turn, center = T[:3, :3], T[:3, 3]
+    if part.kind != "tube":
+        return [Solid(part.kind, part.size, turn, center, part.rgba)]
+    inner, outer, height, bottom, count = part.size
+    middle = 0.5 * (inner + outer)
+    stave = (outer - inner, 2 * outer * float(np.tan(np.pi / count)), height)
+    solids = []
+    for angle in np.arange(int(count)) * 2 * np.pi / count:
+        c, s = np.cos(angle), np.sin(angle)
+        about_z = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+        offset = np.array([middle * c, middle * s, height / 2])
+        solids.append(Solid("box", stave, turn @ about_z, center + turn @ offset, part.rgba))
+    if bottom > 0:
+        solids.append(Solid("cylinder", (middle, bottom), turn, center + turn[:, 2] * bottom / 2, part.rgba))
+    return solids
+
+
+def _volume_moments(solid: Solid) -> tuple[float, np.ndarray]:
+    """Volume, m3, and moments per mass about the solid's own axes, [3] m2."""
+    size = solid.size
+    if solid.kind == "box":
         x, y, z = np.square(size)
-        return float(np.prod(size)), np.array([y + z, x + z, x + y]) / 12
+        return size[0] * size[1] * size[2], np.array([y + z, x + z, x + y]) / 12
     r = size[0]
-    if part.kind == "sphere":
+    if solid.kind == "sphere":
         return 4 / 3 * np.pi * r**3, np.full(3, 0.4 * r * r)
-    height = size[1] + (4 / 3 * r if part.kind == "capsule" else 0.0)  # a capsule counts as a cylinder of its volume
+    height = size[1] + (4 / 3 * r if solid.kind == "capsule" else 0.0)  # a capsule counts as a cylinder of its volume
     side = (3 * r * r + height**2) / 12
     return np.pi * r * r * height, np.array([side, side, r * r / 2])
 
 
-def solid_inertia(parts: tuple[Part, ...], mass: float) -> Inertia:
-    """Spread a mass evenly over the volume of the parts; products of inertia are left out."""
-    solids = [piece for part in parts for piece in collision_parts(part)]
-    volumes, moments = (np.array(v) for v in zip(*(_solid(part) for part in solids), strict=True))
+def inertia_of(solids: Sequence[Solid], mass: float) -> Inertia:
+    """Spread a mass evenly over the volume of the solids; products of inertia are left out."""
+    if mass <= 0:
+        return Inertia(0.0, np.zeros(3), np.zeros(3))
+    volumes, moments = (np.array(v) for v in zip(*(_volume_moments(solid) for solid in solids), strict=True))
     masses = mass * volumes / volumes.sum()
-    centers = np.array([part.T_body_part.translation for part in solids])
-    turns = np.array([part.T_body_part.rotation.as_matrix() for part in solids])
-    center = masses @ centers / mass if mass > 0 else np.zeros(3)
+    centers = np.array([solid.center for solid in solids])
+    turns = np.array([solid.turn for solid in solids])
+    center = masses @ centers / mass
     own = np.einsum("nij,nj,nij->ni", turns, moments, turns)
     square = np.square(centers - center)
     steiner = square.sum(axis=1, keepdims=True) - square
-    return Inertia(mass, center, masses @ (own + steiner))
+    return Inertia(mass, center, np.maximum(masses @ (own + steiner), 1e-9))
 
 
-def _numbers(values: object) -> str:
-    return " ".join(repr(float(v)) for v in np.asarray(values).ravel())
+def _numbers(values: Sequence[float] | np.ndarray) -> str:
+    return " ".join(repr(float(v)) for v in values)
 
 
-def _origin(T: RigidTransform) -> str:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # at a pitch of 90 degrees any roll will do
-        turn = T.rotation.as_euler("xyz")
-    return f'<origin xyz="{_numbers(T.translation)}" rpy="{_numbers(turn)}"/>'
+def _origin(turn: np.ndarray, center: np.ndarray) -> str:
+    """<origin> with fixed-axis roll, pitch and yaw; at a pitch of 90 degrees the yaw is 0."""
+    flat = float(np.hypot(turn[0, 0], turn[1, 0]))
+    pitch = np.arctan2(-turn[2, 0], flat)
+    if flat > 1e-9:
+        roll, yaw = np.arctan2(turn[2, 1], turn[2, 2]), np.arctan2(turn[1, 0], turn[0, 0])
+    else:
+        roll, yaw = np.arctan2(-turn[1, 2], turn[1, 1]), 0.0
+    return f'<origin xyz="{_numbers(center)}" rpy="{_numbers((roll, pitch, yaw))}"/>'
 
 
-def _geometry(part: Part) -> str:
-    if part.kind == "box":
-        return f'<box size="{_numbers(part.size)}"/>'
-    if part.kind == "sphere":
-        return f'<sphere radius="{part.size[0]!r}"/>'
-    return f'<{part.kind} radius="{float(part.size[0])!r}" length="{float(part.size[1])!r}"/>'
+def _geometry(solid: Solid) -> str:
+    if solid.kind == "box":
+        return f'<geometry><box size="{_numbers(solid.size)}"/></geometry>'
+    if solid.kind == "sphere":
+        return f'<geometry><sphere radius="{_numbers(solid.size)}"/></geometry>'
+    radius, length = solid.size
+    return f'<geometry><{solid.kind} radius="{float(radius)!r}" length="{float(length)!r}"/></geometry>'
 
 
-def _link(name: str, parts: tuple[Part, ...], inertia: Inertia, collides: bool) -> str:
-    ixx, iyy, izz = np.maximum(inertia.moments, 1e-9 if inertia.mass > 0 else 0.0).tolist()
+def _link(name: str, solids: Sequence[Solid], inertia: Inertia, collides: bool) -> str:
+    ixx, iyy, izz = inertia.moments.tolist()
     lines = [
-        f'<link name="{name}"><inertial><origin xyz="{_numbers(inertia.center)}"/><mass value="{float(inertia.mass)!r}"/>'
+        f'<link name="{name}"><inertial><origin xyz="{_numbers(inertia.center)}"/>'
+        f'<mass value="{float(inertia.mass)!r}"/>'
         f'<inertia ixx="{ixx!r}" ixy="0" ixz="0" iyy="{iyy!r}" iyz="0" izz="{izz!r}"/></inertial>'
     ]
-    for number, piece in enumerate(piece for part in parts for piece in collision_parts(part)):
-        shape = f"{_origin(piece.T_body_part)}<geometry>{_geometry(piece)}</geometry>"
-        color = f'<material name="{name}{number}"><color rgba="{_numbers(piece.rgba)}"/></material>'
+    for number, solid in enumerate(solids):
+        shape = _origin(solid.turn, solid.center) + _geometry(solid)
+        color = f'<material name="{name}{number}"><color rgba="{_numbers(solid.rgba)}"/></material>'
         lines.append(f"<visual>{shape}{color}</visual>")
         if collides:
             lines.append(f"<collision>{shape}</collision>")
@@ -83,26 +125,28 @@ def _link(name: str, parts: tuple[Part, ...], inertia: Inertia, collides: bool) 
 
 
 def _slide(link: LinkSpec) -> str:
+    T = link.T_parent_link.as_matrix()
     return (
         f'<joint name="{link.name}_slide" type="prismatic"><parent link="base"/><child link="{link.name}"/>'
-        f"{_origin(link.T_parent_link)}"
+        f"{_origin(T[:3, :3], T[:3, 3])}"
         f'<axis xyz="{_numbers(link.axis)}"/><dynamics damping="{link.damping!r}" friction="0"/>'
         f'<limit lower="{link.lower!r}" upper="{link.upper!r}" effort="1000" velocity="10"/></joint>'
     )
 
 
-def body_urdf(spec: BodySpec, inertia: Inertia) -> str:
+def body_urdf(spec: BodySpec) -> tuple[str, Inertia]:
     """Write a body as URDF with one link "base" and one link for each that slides on it.
 
-    Args:
-        spec: The body.
-        inertia: Inertia of its base.
-
     Returns:
-        URDF text; visual shapes are the collision shapes.
+        URDF text, in which visual shapes are the collision shapes, and the inertia of the base.
     """
-    links = [_link("base", spec.parts, inertia, spec.collides)]
-    for link in spec.links:
-        links.append(_link(link.name, link.parts, solid_inertia(link.parts, link.mass), spec.collides))
-        links.append(_slide(link))
-    return "\n".join([f'<?xml version="1.0"?><robot name="{spec.name}">', *links, "</robot>"])
+    solids = solids_of(spec.parts)
+    inertia = inertia_of(solids, spec.mass)
+    links = [(_sliding(link, spec.collides), _slide(link)) for link in spec.links]
+    lines = ['<?xml version="1.0"?><robot name="body">', _link("base", solids, inertia, spec.collides)]
+    return "\n".join([*lines, *chain.from_iterable(links), "</robot>"]), inertia
+
+
+def _sliding(link: LinkSpec, collides: bool) -> str:
+    solids = solids_of(link.parts)
+    return _link(link.name, solids, inertia_of(solids, link.mass), collides)

@@ -18,7 +18,6 @@ __all__ = [
     "LinkSpec",
     "Part",
     "block",
-    "collision_parts",
     "disc",
     "drawer_cabinet",
     "place",
@@ -130,23 +129,6 @@ class BodySpec:
     contact_stiffness: float | None = None
     contact_damping: float | None = None
     angular_damping: float = 0.04
-
-
-def collision_parts(part: Part) -> tuple[Part, ...]:
-    """Split a part into convex ones: a tube into its bottom and its staves, anything else into itself."""
-    if part.kind != "tube":
-        return (part,)
-    inner, outer, height, bottom, count = part.size
-    turns = np.arange(int(count)) * 2 * np.pi / count
-    width = 2 * outer * float(np.tan(np.pi / count))
-    radius = 0.5 * (inner + outer)
-    shapes = [
-        ("box", (outer - inner, width, height), place(radius * np.cos(a), radius * np.sin(a), height / 2, turn_z(a)))
-        for a in turns
-    ]
-    if bottom > 0:
-        shapes.append(("cylinder", (0.5 * (inner + outer), bottom), place(z=bottom / 2)))
-    return tuple(Part(kind, size, part.T_body_part * T, part.rgba) for kind, size, T in shapes)
 
 
 def turn_z(angle: float) -> Rotation:

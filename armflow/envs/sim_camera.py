@@ -52,7 +52,7 @@ class CameraSpec:
         return np.array([[focal, 0, (self.width - 1) / 2], [0, focal, (self.height - 1) / 2], [0, 0, 1.0]])
 
     @property
-    def T_world_camera(self) -> RigidTransform:
+    def T_world_camera(self) -> RigidTransform:  # noqa: N802
         """Pose: x right, y down, z forward, level with the horizon."""
         z = np.subtract(self.target, self.eye)
         z = z / np.linalg.norm(z)
@@ -91,6 +91,11 @@ class SimCamera:
         self._K, self._T_world_camera = spec.K, spec.T_world_camera
         self._matrix = self._T_world_camera.as_matrix()
         self.seed(0)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, px."""
+        return self.spec.width, self.spec.height
 
     def seed(self, seed: int) -> None:
         """Start the sensor's noise anew."""

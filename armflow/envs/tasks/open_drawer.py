@@ -13,7 +13,7 @@ __all__ = ["OpenDrawer"]
 PHRASES = (
     "open the {color} drawer",
     "pull the {color} drawer open",
-    "open the drawer of the {color} cabinet",
+    "pull open the {color} drawer",
     "open the {color} cabinet",
     "slide the {color} drawer open",
 )
@@ -30,8 +30,8 @@ CABINETS: dict[str, tuple[float, float, float, float]] = {
 class OpenDrawer:
     """The cabinet stands beyond the middle of the bench, its handle turned to the robot, give or take 20 degrees.
 
-    Goals are points: achieved is the handle's centre, desired where it is when the drawer is fully out. The drawer counts
-    as open where no more than `TRAVEL - OPEN` is left.
+    Goals are points: achieved is the handle's centre, desired where it is when the drawer is fully out. The drawer
+    counts as open where no more than `TRAVEL - OPEN` is left.
     """
 
     name = "OpenDrawer"

@@ -29,7 +29,7 @@ NEAR = 0.03  # m, block's centre from the disc's
 class PickPlace:
     """The block lies flat on the table with any yaw; the disc is a thin solid plate fixed to the table.
 
-    Goals are points: achieved is the block's centre, desired where its centre is when it lies in the middle of the disc.
+    Goals are points: achieved is the block's centre, desired where that is when the block lies in the disc's middle.
     """
 
     name = "PickPlace"

@@ -17,7 +17,7 @@ from armflow.robot.model import RobotModel
 
 __all__ = ["Push"]
 
-VERBS = ("push", "slide", "shove", "move")
+VERBS = ("push", "slide", "shove", "nudge")
 BLOCKS = ("block", "cube", "box")
 DISCS = ("disc", "disk", "circle")
 PREPOSITIONS = ("onto", "to", "on")
@@ -29,7 +29,7 @@ NEAR = 0.025  # m, block's centre from the disc's
 class Push:
     """The block lies flat on the table with any yaw, the disc 0.10 to 0.25 m from it.
 
-    Goals are points: achieved is the block's centre, desired where its centre is when it lies in the middle of the disc.
+    Goals are points: achieved is the block's centre, desired where that is when the block lies in the disc's middle.
     """
 
     name = "Push"
