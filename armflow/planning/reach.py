@@ -8,9 +8,20 @@ from numba import njit
 
 from armflow.robot.kinematics import chain_jacobian
 
-__all__ = ["NO_FREE_AXIS", "Chain", "Reach", "chain_of", "follow", "follow_kernel", "is_free", "solve_pose"]
+__all__ = [
+    "NO_FREE_AXIS",
+    "POSITION_ONLY",
+    "Chain",
+    "Reach",
+    "chain_of",
+    "follow",
+    "follow_kernel",
+    "is_free",
+    "solve_pose",
+]
 
 NO_FREE_AXIS = np.zeros(3)
+POSITION_ONLY = np.full(3, 2.0)  # in place of a unit axis: any turn at all will do
 _ANGLE_WEIGHT = 0.3  # m/rad: how much one radian of error counts beside one metre
 
 
@@ -93,7 +104,7 @@ class Reach:
 
 @njit(cache=True, inline="always")
 def is_free(axis: np.ndarray) -> bool:
-    """Tell a unit axis from zeros."""
+    """Tell a unit axis, or `POSITION_ONLY`, from zeros."""
     return axis[0] ** 2 + axis[1] ** 2 + axis[2] ** 2 > 0.5
 
 
@@ -109,7 +120,9 @@ def _pose_error(current: np.ndarray, target: np.ndarray, free_axis: np.ndarray, 
     """Write the twist [6] (m, rad, base axes) from current to target; turning about the free axis is no error."""
     for a in range(3):
         error[a] = target[a, 3] - current[a, 3]
-    turn = np.zeros(3)
+    turn, error[3:] = np.zeros(3), 0.0
+    if free_axis[0] > 1.5:
+        return
     if is_free(free_axis):
         u, v = np.empty(3), np.empty(3)
         _turned(current, free_axis, u)
@@ -127,7 +140,6 @@ def _pose_error(current: np.ndarray, target: np.ndarray, free_axis: np.ndarray, 
                 trace += current[a, k] * target[a, k]
         cosine = (trace - 1) / 2
     sine = np.sqrt(turn[0] ** 2 + turn[1] ** 2 + turn[2] ** 2)
-    error[3:] = 0.0
     if sine > 1e-9:
         error[3:] = turn * (np.arctan2(sine, cosine) / sine)
     elif cosine < 0:
@@ -136,8 +148,13 @@ def _pose_error(current: np.ndarray, target: np.ndarray, free_axis: np.ndarray, 
 
 
 @njit(cache=True)
-def _leave_out_turns(J: np.ndarray, axis: np.ndarray) -> None:
-    """Remove from the angular rows of J [6, D] the part about a unit axis [3]."""
+def _leave_out_turns(J: np.ndarray, tool: np.ndarray, free_axis: np.ndarray, axis: np.ndarray) -> None:
+    """Remove from the angular rows of J [6, D] the part about the free axis of the tool; `axis` [3] is for scratch."""
+    if free_axis[0] > 1.5:
+        J[3:] = 0.0
+    if not is_free(free_axis):
+        return
+    _turned(tool, free_axis, axis)
     for j in range(J.shape[1]):
         along = axis[0] * J[3, j] + axis[1] * J[4, j] + axis[2] * J[5, j]
         for a in range(3):
@@ -178,7 +195,7 @@ def solve_pose(
     Args:
         chain: The arm.
         target: [4, 4] wanted pose in the base frame, m.
-        free_axis: [3] unit axis in the target's frame about which any turn will do, or zeros.
+        free_axis: [3] unit axis in the target's frame about which any turn will do, zeros, or `POSITION_ONLY`.
         rest: [D] position to stay near where the pose leaves a choice, rad.
         q: [D] start, rad; holds the answer afterwards.
         iterations: Most steps to take; it gives up earlier where the error has stopped falling.
@@ -202,9 +219,7 @@ def solve_pose(
         least = min(least, total)
         if waited > _PATIENCE:
             return False
-        if is_free(free_axis):
-            _turned(tool, free_axis, axis)
-            _leave_out_turns(J, axis)
+        _leave_out_turns(J, tool, free_axis, axis)
         _step(chain, J, error, rest, q)
     return False
 

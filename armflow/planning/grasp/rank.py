@@ -16,7 +16,7 @@ from numba import njit
 from armflow.perception.detection import Detection
 from armflow.planning.distance import DistanceField, build_field, field_distance
 from armflow.planning.grasp.hand import Grasp, finger_boxes
-from armflow.planning.reach import NO_FREE_AXIS, Chain, chain_of, follow_kernel, is_free, solve_pose
+from armflow.planning.reach import NO_FREE_AXIS, POSITION_ONLY, Chain, chain_of, follow_kernel, is_free, solve_pose
 from armflow.planning.scene import Candidate, Scene
 from armflow.robot.capsules import capsule_ends, segment_distance
 from armflow.robot.kinematics import chain_frames, chain_tool
@@ -30,6 +30,8 @@ _MAX_JUMP = 0.7  # rad between neighbouring poses
 _ARM_GAP = 0.005  # m between the arm and the scene
 _HAND_GAP = 0.001  # m between the fingers and the scene
 _HANDLE_SPACE = 0.012  # m around a handle's bar that the fingers may enter
+_SWIVEL = 0.6  # rad that a hand may be turned against a bar
+_NODS = np.array([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])  # tool axes left free on the way back
 _FAILURES = ("", "out of reach", "hit something", "leave the workspace", "have no room to approach or retreat")
 _REACH, _HIT, _OUTSIDE, _BLOCKED = 1, 2, 3, 4
 
@@ -68,17 +70,27 @@ class RankResult:
 
 
 def free_axis_of(detection: Detection, arm: RobotModel, contact: str) -> np.ndarray:
-    """Unit axis [3] of the object frame about which a turn of the object does not matter; zeros for none.
+    """Unit axis [3] of the object frame about which a turn of the object does not matter on its way; zeros for none.
 
     Cups and pens are round. An arm of fewer than six joints cannot keep a full pose, so it may also turn a block about
-    the vertical and swivel about a drawer's bar.
+    the vertical, and a drawer's bar may turn in its fingers at will (`POSITION_ONLY`).
     """
     if contact == "push":
         return NO_FREE_AXIS
     axis = {"cup": 2, "holder": 2, "disc": 2, "pen": 0}.get(detection.kind)
     if axis is None and arm.dof < 6:
-        axis = {"block": 2, "unknown": 2, "drawer": 1}.get(detection.kind)
+        if contact == "pull":
+            return POSITION_ONLY
+        axis = {"block": 2, "unknown": 2}.get(detection.kind)
     return NO_FREE_AXIS if axis is None else np.eye(3)[axis]
+
+
+def _start_axis(detection: Detection, arm: RobotModel, contact: str) -> np.ndarray:
+    """The same for the grasp itself, which is taken as proposed where the arm can."""
+    if arm.dof >= 6 or detection.kind in ("block", "unknown"):
+        return NO_FREE_AXIS
+    # The yaw of a hand on a bar follows from where the arm stands; `_SWIVEL` bounds it.
+    return np.eye(3)[2] if contact == "pull" else free_axis_of(detection, arm, contact)
 
 
 def rank_grasps(
@@ -109,12 +121,12 @@ def rank_grasps(
     if field is None or candidate.contact == "pull":
         field = build_field(_obstacles(scene, candidate), scene.table, arm.workspace)
     seeds = [arm.home, scene.q, rng.uniform(arm.q_min, arm.q_max)]
+    axes = [rule(scene.target, arm, candidate.contact) for rule in (free_axis_of, _start_axis)]
     tester = _Tester(arm, field, candidate, seeds)
-    free_axis = free_axis_of(scene.target, arm, candidate.contact)
     ranked: list[RankedGrasp] = []
     failures: Counter[str] = Counter()
     for grasp in sorted(grasps, key=lambda grasp: -grasp.score):
-        answer = tester.test(grasp, free_axis)
+        answer = tester.test(grasp, *axes)
         if isinstance(answer, int):
             failures[_FAILURES[answer]] += 1
             continue
@@ -208,10 +220,9 @@ class _Tester:
         self._release, self._seeds = candidate.release, np.stack(seeds).astype(float)
         self._fingers: dict[float, np.ndarray] = {}
 
-    def test(self, grasp: Grasp, free_axis: np.ndarray) -> RankedGrasp | int:
+    def test(self, grasp: Grasp, free_axis: np.ndarray, start_axis: np.ndarray) -> RankedGrasp | int:
         """Follow the motion with one grasp; a number tells which of `_FAILURES` stands against it."""
         arm = self._arm
-        start_axis = NO_FREE_AXIS if arm.dof >= 6 else free_axis
         world = _World(
             self._path,
             free_axis,
@@ -230,6 +241,8 @@ class _Tester:
         if code:
             return code
         tools = np.stack([chain_tool(arm.placements, arm.axes, q) for q in rows.path])
+        if grasp.kind == "handle" and tools[0, :3, 0] @ grasp.T_world_tool[:3, 0] < np.cos(_SWIVEL):
+            return _REACH
         q_retreat = rows.retreat if self._release else rows.path[-1:]
         reason = f"reaches all {len(self._path)} poses clear of everything"
         objects = tools @ grasp.T_tool_object
@@ -271,11 +284,13 @@ def _capsule_hits(a: np.ndarray, b: np.ndarray, radius: float, field: DistanceFi
     """True when the capsule from a to b ([3], m) comes closer than the gap to the scene."""
     place, gradient = np.empty(3), np.empty(3)
     steps = int(np.sqrt(((b - a) ** 2).sum()) / radius) + 2
+    # The field knows nothing beyond its reach: whatever it puts there is free.
+    limit = min(radius + _ARM_GAP, field.reach - 1e-6)
     for s in range(steps):
         share = s / (steps - 1)
         for i in range(3):
             place[i] = a[i] + share * (b[i] - a[i])
-        if field_distance(field, place, gradient) < radius + _ARM_GAP:
+        if field_distance(field, place, gradient) < limit:
             return True
     return False
 
@@ -327,10 +342,14 @@ def _back_off(world: _World, hold: _Hold, q: np.ndarray, rows: np.ndarray) -> in
         for a in range(3):
             back = tool[a, 0] * hold.approach[0] + tool[a, 1] * hold.approach[1] + tool[a, 2] * hold.approach[2]
             targets[s, a, 3] -= s / (len(rows) - 1) * _BACK * back
-    rows[0] = q
-    if follow_kernel(hold.tool, targets, NO_FREE_AXIS, rows, _MAX_JUMP) >= 0 or _leaves(world, hold, rows):
-        return _BLOCKED
-    return _HIT if _row_hits(world, hold, rows, hold.fingers_open) else 0
+    # An arm of five joints may have to nod or to turn on the way.
+    for k in range(1 if len(q) >= 6 else 3):
+        rows[0] = q
+        if follow_kernel(hold.tool, targets, _NODS[k], rows, _MAX_JUMP) >= 0 or _leaves(world, hold, rows):
+            continue
+        if not _row_hits(world, hold, rows, hold.fingers_open):
+            return 0
+    return _BLOCKED
 
 
 @njit(cache=True)
