@@ -47,6 +47,7 @@ class GoalFlowConfig:
         speed: Pace that turns path length into the time step of the flow, m/s.
         pull: How far a drawer is pulled, m.
         tilt: Angle that empties a cup, rad.
+        lip_offset: How far before the middle of the other cup the lip stays, m.
         most_candidates: Upper bound on the candidates returned.
     """
 
@@ -56,6 +57,7 @@ class GoalFlowConfig:
     speed: float = 0.15
     pull: float = 0.155
     tilt: float = 2.2
+    lip_offset: float = 0.012
     most_candidates: int = 12
 
 
@@ -182,25 +184,56 @@ def _handle_opening(mug: Detection) -> np.ndarray:
 
 
 def _pour(scene: Scene, config: GoalFlowConfig) -> list[_Motion]:
-    """Carry level until the lip is over the other cup, then turn about the lip."""
+    """Carry level over the other cup's edge, then tilt, the lip over its middle and as low as the walls allow."""
     start, cup = _matrix(scene.target), _reference(scene)
     center, rim = cup.T_world_object.translation, _top(cup, scene)
     radius, height = float(scene.target.size[:2].mean()) / 2, float(scene.target.size[2])
-    lip_height = _table_height(scene, center) + rim + 0.03
+    rim_height, wide = _table_height(scene, center) + rim, float(cup.size[:2].mean()) / 2
+    carry = max(rim_height + config.clearance, _carry_height(scene, config, 0.0))
     away = start[:2, 3] - center[:2]
     base = np.arctan2(away[1], away[0])
     motions = []
-    for turn in np.deg2rad([0.0, 25.0, -25.0, 50.0, -50.0, 80.0, -80.0, 120.0, -120.0]):
+    for turn in np.deg2rad([0.0, 25.0, -25.0, 50.0, -50.0, 80.0, -80.0, 120.0, -120.0, 160.0, -160.0]):
         out = np.array([np.cos(base + turn), np.sin(base + turn), 0.0])
-        lip = np.append(center[:2], lip_height) + 0.006 * out
-        level = pose(start[:3, :3], lip + radius * out - height * _UP)
-        axis = np.cross(_UP, -out)
-        tilts = [turned_about(level, lip, angle * axis) for angle in (0.4 * config.tilt, 0.7 * config.tilt, config.tilt)]
-        carry = max(level[2, 3], _carry_height(scene, config, 0.0))
+        over = np.append(center[:2], 0.0) + config.lip_offset * out
+        level = pose(start[:3, :3], over + radius * out + carry * _UP)
+        tilted = [
+            _tilted(level, over + radius * out, angle, -out, (radius, height), rim_height + clear)
+            for angle, clear in ((a, _lip_clearance(a, wide, height)) for a in np.linspace(0.0, config.tilt, 7)[1:])
+        ]
         lifted = shifted(start, (carry - start[2, 3]) * _UP)
-        above = shifted(level, (carry - level[2, 3]) * _UP)
-        motions.append(_Motion(np.stack([start, lifted, above, level, *tilts]), 1.0 - 0.2 * abs(turn)))
+        motions.append(_Motion(np.stack([start, lifted, level, *tilted]), 1.0 - 0.2 * abs(turn)))
     return motions
+
+
+def _lip_clearance(angle: float, wide: float, height: float) -> float:
+    """Height of the lip above the other cup's rim at which the tilted wall just passes over the rim, m.
+
+    The wall runs back and down from the lip. It crosses the rim, `wide` m behind, by wide / tan(angle) below the lip,
+    unless it ends before, height cos(angle) below.
+    """
+    if angle >= np.pi / 2:
+        return 0.025
+    return 0.025 + min(height * np.cos(angle), wide / np.tan(max(angle, 1e-3)))
+
+
+def _tilted(
+    level: np.ndarray, foot: np.ndarray, angle: float, towards: np.ndarray, size: tuple[float, float], lip_height: float
+) -> np.ndarray:
+    """The cup's pose [4, 4] tilted by an angle towards a horizontal direction, its lip at a height.
+
+    Args:
+        level: [4, 4] upright pose of the cup's frame (centre of its bottom).
+        foot: [3] where the axis of the upright cup meets the table plane; the lip keeps its place in plan.
+        angle: Tilt, rad.
+        towards: [3] unit direction of pouring.
+        size: Radius and height of the cup, m.
+        lip_height: World z of the lip, m.
+    """
+    radius, height = size
+    lip = np.append((foot + radius * towards)[:2], lip_height)
+    upright = pose(level[:3, :3], lip - radius * towards - height * _UP)
+    return turned_about(upright, lip, angle * np.cross(_UP, towards))
 
 
 def _open(scene: Scene, config: GoalFlowConfig) -> list[_Motion]:
