@@ -47,10 +47,10 @@ class ArmflowEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
     `depth` [H, W, 1] m (0 where there is no reading) and `instruction`. `achieved_goal` and `desired_goal` come from
     the simulator: they are for rewards and scores, and a policy that claims to work from images must not read them.
 
-    Actions are in -1 to 1, the last one the gripper's opening (-1 closed, 1 open). `control="joint"`: each joint's speed
-    as a share of its limit. `control="pose"`: the tool's velocity along world axes as a share of 0.25 m/s and its spin
-    about them as a share of 1 rad/s. Every command passes the limiter; an action that is not finite or of the wrong
-    shape makes the arm brake, and is counted in `info["rejected"]`.
+    Actions are in -1 to 1, the last one the gripper's opening (-1 closed, 1 open). `control="joint"`: each joint's
+    speed as a share of its limit. `control="pose"`: the tool's velocity along world axes as a share of 0.25 m/s and its
+    spin about them as a share of 1 rad/s. Every command passes the limiter; an action that is not finite or of the
+    wrong shape makes the arm brake, and is counted in `info["rejected"]`.
 
     An episode is terminated only when the simulation breaks down (`info["failure"]` says how) and truncated after
     `max_episode_steps`; success does not end it.
@@ -140,7 +140,7 @@ class ArmflowEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             return None, np.nan
         if values.shape != self.action_space.shape or not np.isfinite(values).all():
             return None, np.nan
-        values = np.clip(values, -1.0, 1.0)
+        values = np.minimum(np.maximum(values, -1.0), 1.0)
         gripper = 0.5 * (float(values[-1]) + 1.0)
         if self._style.control == "joint":
             return self._q + values[:-1] * self._model.v_max * CONTROL_PERIOD, gripper
@@ -190,11 +190,16 @@ class ArmflowEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             return None
         return self._episode.view(*self._episode.camera.size).rgb
 
+    @property
+    def loose_bodies(self) -> int:
+        """How many bodies of the episode can move."""
+        return sum(spec.mass > 0 for spec in self._episode.world.specs.values())
+
     def close(self) -> None:
         """End the simulation."""
         self._episode.close()
 
 
 def _bounded(values: np.ndarray, bound: float) -> np.ndarray:
-    """Keep numbers within the space; what a broken simulation leaves behind becomes 0 or the bound."""
-    return np.clip(np.nan_to_num(np.asarray(values, dtype=np.float64)), -bound, bound)
+    """Keep numbers within the space; what a broken simulation leaves behind becomes a bound."""
+    return np.fmin(np.fmax(values, -bound), bound)  # fmax takes the number where the other is NaN
