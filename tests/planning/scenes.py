@@ -11,7 +11,8 @@ from armflow.perception.frame import RGBDFrame
 from armflow.perception.particles import ObjectState
 from armflow.planning.scene import Candidate, Scene
 from armflow.planning.solid import solid_of
-from armflow.robot.capsules import Capsules
+from armflow.robot.capsules import Capsules, capsule_ends
+from armflow.robot.kinematics import chain_frames
 from armflow.robot.model import Gripper
 
 TABLE = TablePlane(np.array([0.0, 0.0, 1.0]), 0.0)
@@ -36,11 +37,8 @@ def detection(kind: str, x: float, y: float, yaw: float = 0.0) -> Detection:
     empty = np.zeros((0, 3))
     whole = Detection(_state(kind, np.zeros((1, 3))), np.zeros((2, 2), bool), empty, "red", kind, T, size, 1.0)
     solid = solid_of(whole)
-    if solid is None:
-        points = (np.random.default_rng(0).random((300, 3)) - 0.5) * size
-    else:
-        points = solid.surface(0.005)[0]
-    points = T.apply(points)
+    inside = (np.random.default_rng(0).random((300, 3)) - 0.5) * size
+    points = T.apply(inside if solid is None else solid.surface(0.005)[0])
     return Detection(_state(kind, points), np.zeros((2, 2), bool), np.ones_like(points), "red", kind, T, size, 1.0)
 
 
@@ -82,6 +80,12 @@ class PlainArm:
     gripper: Gripper
     capsules: Capsules
     self_pairs: np.ndarray
+
+    def capsule_ends(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return capsule_ends(chain_frames(self.placements, self.axes, q), *self._capsule_parts())
+
+    def _capsule_parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.capsules.frame, self.capsules.a, self.capsules.b
 
 
 def plain_arm() -> PlainArm:

@@ -59,7 +59,7 @@ def handle_grasps(detection: Detection, scene: Scene, arm: GraspArm) -> list[Gra
     out, bar = T[:3, 0], T[:3, 1]
     length, width = float(detection.size[1]), float(min(detection.size[2], detection.size[0], 0.03))
     grasps = []
-    for tilt in np.deg2rad([0.0, 20.0, 45.0, 70.0, 90.0]):
+    for tilt in np.deg2rad([0.0, 20.0, 40.0, 60.0, 75.0, 90.0]):
         approach = -np.cos(tilt) * out - np.sin(tilt) * np.cross(out, bar)
         for sign in (1.0, -1.0):
             closing = sign * np.cross(bar, approach)

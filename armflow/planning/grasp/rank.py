@@ -24,14 +24,14 @@ from armflow.robot.model import RobotModel
 
 __all__ = ["RankResult", "RankedGrasp", "free_axis_of", "rank_grasps"]
 
-_BACK = 0.08  # m from the pregrasp to the grasp
+_BACK = np.array([0.08, 0.05])  # m from the pregrasp to the grasp: wanted, and the least
 _BACK_STEPS = 4
 _MAX_JUMP = 0.7  # rad between neighbouring poses
 _ARM_GAP = 0.005  # m between the arm and the scene
 _HAND_GAP = 0.001  # m between the fingers and the scene
 _HANDLE_SPACE = 0.012  # m around a handle's bar that the fingers may enter
 _SWIVEL = 0.6  # rad that a hand may be turned against a bar
-_NODS = np.array([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])  # tool axes left free on the way back
+_NODS = np.stack([NO_FREE_AXIS, np.eye(3)[1], np.eye(3)[2], POSITION_ONLY])  # tool axes left free on the way back
 _FAILURES = ("", "out of reach", "hit something", "leave the workspace", "have no room to approach or retreat")
 _REACH, _HIT, _OUTSIDE, _BLOCKED = 1, 2, 3, 4
 
@@ -209,7 +209,10 @@ class _Tester:
 
     def __init__(self, arm: RobotModel, field: DistanceField, candidate: Candidate, seeds: list[np.ndarray]) -> None:
         capsules = arm.capsules
-        moving = (capsules.side == 0) & (capsules.frame > 0) & (capsules.frame <= arm.dof)
+        # What is at the table when the arm rests is part of its foot.
+        ends = np.stack(arm.capsule_ends(arm.home))
+        height = (ends @ field.normal - field.offset).min(axis=0) - capsules.radius
+        moving = (capsules.side == 0) & (capsules.frame > 0) & (capsules.frame <= arm.dof) & (height > 2 * _ARM_GAP)
         index = np.full(len(moving), -1)
         index[moving] = np.arange(moving.sum())
         pairs = index[arm.self_pairs.astype(int)]
@@ -337,15 +340,15 @@ def _back_off(world: _World, hold: _Hold, q: np.ndarray, rows: np.ndarray) -> in
     """Write joint positions [A, D] from q straight back against the approach; 0 when that works."""
     tool = chain_tool(hold.tool.placements, hold.tool.axes, q)
     targets = np.empty((len(rows), 4, 4))
-    for s in range(len(rows)):
-        targets[s] = tool
-        for a in range(3):
-            back = tool[a, 0] * hold.approach[0] + tool[a, 1] * hold.approach[1] + tool[a, 2] * hold.approach[2]
-            targets[s, a, 3] -= s / (len(rows) - 1) * _BACK * back
-    # An arm of five joints may have to nod or to turn on the way.
-    for k in range(1 if len(q) >= 6 else 3):
+    # An arm of five joints may have to nod or to turn on the way; a short way is better than none.
+    for k in range(2 if len(q) >= 6 else 2 * len(_NODS)):
+        for s in range(len(rows)):
+            targets[s] = tool
+            for a in range(3):
+                back = tool[a, 0] * hold.approach[0] + tool[a, 1] * hold.approach[1] + tool[a, 2] * hold.approach[2]
+                targets[s, a, 3] -= s / (len(rows) - 1) * _BACK[k % 2] * back
         rows[0] = q
-        if follow_kernel(hold.tool, targets, _NODS[k], rows, _MAX_JUMP) >= 0 or _leaves(world, hold, rows):
+        if follow_kernel(hold.tool, targets, _NODS[k // 2], rows, _MAX_JUMP) >= 0 or _leaves(world, hold, rows):
             continue
         if not _row_hits(world, hold, rows, hold.fingers_open):
             return 0
