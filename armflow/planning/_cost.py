@@ -17,7 +17,7 @@ from armflow.planning.body import Body
 from armflow.planning.distance import DistanceField, field_distance
 from armflow.robot.kinematics import chain_frames
 
-__all__ = ["Gains", "Track", "clearances", "track_errors", "trajectory_cost", "trajectory_terms"]
+__all__ = ["Gains", "Track", "clearances", "track_errors", "trajectory_terms", "waypoint_terms"]
 
 
 class Track(NamedTuple):
@@ -60,14 +60,14 @@ class Gains(NamedTuple):
     acceleration: float
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, error_model="numpy", inline="always")
 def _place(T: np.ndarray, p: np.ndarray, out: np.ndarray) -> None:
     """out = T p."""
     for i in range(3):
         out[i] = T[i, 0] * p[0] + T[i, 1] * p[1] + T[i, 2] * p[2] + T[i, 3]
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, error_model="numpy", inline="always")
 def _point_jacobian(frames, turns, last: int, p: np.ndarray, out: np.ndarray) -> None:
     """Velocity [3, D] of a point p carried by joint `last` and those before it."""
     for j in range(turns.shape[0]):
@@ -80,7 +80,7 @@ def _point_jacobian(frames, turns, last: int, p: np.ndarray, out: np.ndarray) ->
         out[2, j] = turns[j, 0] * y - turns[j, 1] * x
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _turns(axes: np.ndarray, frames: np.ndarray) -> np.ndarray:
     """Joint axes [D, 3] in the world."""
     turns = np.empty_like(axes)
@@ -90,7 +90,7 @@ def _turns(axes: np.ndarray, frames: np.ndarray) -> np.ndarray:
     return turns
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _add_tracking(track: Track, h: int, frames, turns, gradient: np.ndarray, block: np.ndarray, derive: bool) -> float:
     """Cost of one waypoint's tracking; adds to its gradient [D] and block [D, D]."""
     dof = turns.shape[0]
@@ -134,7 +134,7 @@ def _add_tracking(track: Track, h: int, frames, turns, gradient: np.ndarray, blo
     return cost
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, error_model="numpy", inline="always")
 def _add_row(row: np.ndarray, depth: float, weight: float, gradient: np.ndarray, block: np.ndarray) -> None:
     """Add the hinge weight/2 max(0, depth - row . dq)^2."""
     for a in range(len(row)):
@@ -145,7 +145,7 @@ def _add_row(row: np.ndarray, depth: float, weight: float, gradient: np.ndarray,
             block[a, b] += weight * row[a] * row[b]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _add_scene(body: Body, field: DistanceField, gains: Gains, frames, turns, gradient, block, derive: bool) -> float:
     """Cost of spheres closer to the scene than the margin."""
     dof = turns.shape[0]
@@ -168,7 +168,7 @@ def _add_scene(body: Body, field: DistanceField, gains: Gains, frames, turns, gr
     return cost
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _closest(a, b, c, d, on_first, on_second) -> float:
     """Distance of the segments a-b and c-d; writes their closest points (Ericson 2004, section 5.1.9)."""
     uu = vv = uv = uw = vw = 0.0
@@ -186,7 +186,7 @@ def _closest(a, b, c, d, on_first, on_second) -> float:
     return np.sqrt(total)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def capsule_places(body: Body, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ends of all capsules in the world, [C, 3] each."""
     a, b = body.capsule_a.copy(), body.capsule_b.copy()
@@ -197,7 +197,7 @@ def capsule_places(body: Body, frames: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return a, b
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _add_self(body: Body, gains: Gains, frames, turns, gradient, block, derive: bool) -> float:
     """Cost of pairs of links closer to one another than the margin."""
     dof = turns.shape[0]
@@ -225,7 +225,7 @@ def _add_self(body: Body, gains: Gains, frames, turns, gradient, block, derive: 
     return cost
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _add_workspace(body: Body, gains: Gains, frames, turns, gradient, block, derive: bool) -> float:
     """Cost of the tool's origin outside its box."""
     dof = turns.shape[0]
@@ -245,7 +245,7 @@ def _add_workspace(body: Body, gains: Gains, frames, turns, gradient, block, der
     return cost
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def waypoint_terms(body, field, track, gains, h, q, gradient, block, derive):
     """Cost of waypoint h at q [D]; adds to gradient [D] and to the lower triangle of block [D, D] if `derive`."""
     frames = chain_frames(body.placements, body.axes, q)
@@ -258,60 +258,44 @@ def waypoint_terms(body, field, track, gains, h, q, gradient, block, derive):
     return cost
 
 
-@njit(cache=True)
-def smooth_cost(gains: Gains, q: np.ndarray) -> float:
-    """Half the weighted squares of first and second differences of q [H, D]; the path rests at both ends."""
-    horizon, dof = q.shape
-    cost = 0.0
-    for h in range(horizon):
-        for d in range(dof):
-            after = q[h + 1, d] - q[h, d] if h + 1 < horizon else 0.0
-            before = q[h, d] - q[h - 1, d] if h > 0 else 0.0
-            cost += 0.5 * gains.velocity * after * after + 0.5 * gains.acceleration * (after - before) ** 2
-    return cost
+@njit(cache=True, error_model="numpy")
+def trajectory_terms(body, field, track, gains, q, derive):
+    """Cost of q [H, D] without smoothness, its gradient [H, D] and Gauss-Newton blocks [H, D, D], lower triangles.
 
-
-@njit(cache=True)
-def trajectory_cost(body, field, track, gains, q):
-    """Whole cost of q [H, D]."""
-    none, nothing = np.zeros(q.shape[1]), np.zeros((q.shape[1], q.shape[1]))
-    cost = smooth_cost(gains, q)
-    for h in range(len(q)):
-        cost += waypoint_terms(body, field, track, gains, h, q[h], none, nothing, False)
-    return cost
-
-
-@njit(cache=True)
-def trajectory_terms(body, field, track, gains, q):
-    """Cost of q [H, D] without smoothness, its gradient [H, D] and Gauss-Newton blocks [H, D, D], lower triangles."""
+    Without `derive`, gradient and blocks are zero.
+    """
     horizon, dof = q.shape
     gradient, blocks = np.zeros((horizon, dof)), np.zeros((horizon, dof, dof))
     cost = 0.0
     for h in range(horizon):
-        cost += waypoint_terms(body, field, track, gains, h, q[h], gradient[h], blocks[h], True)
+        cost += waypoint_terms(body, field, track, gains, h, q[h], gradient[h], blocks[h], derive)
     return cost, gradient, blocks
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def track_errors(body: Body, track: Track, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted root mean square distance of the tracked points at each row of q [H, D].
+    """How far each row of q [H, D] is from the track.
 
     Returns:
-        [H] of the centroid alone, m; [H] of the turning about it, m. Zero weights give zero.
+        [H] distance of the centroid, weighted over the axes, m; [H] cost of the turning about it, twice.
     """
     horizon, dof = q.shape
-    shift, turn = np.zeros(horizon), np.zeros(horizon)
+    shift, turn, place = np.zeros(horizon), np.zeros(horizon), np.empty(3)
     for h in range(horizon):
         tool = chain_frames(body.placements, body.axes, q[h])[dof]
-        error = tool[:3, :3] @ track.center[h] + tool[:3, 3] - track.target[h]
-        total = np.trace(track.stiffness[h]) / 3.0
-        if total > 0.0:
-            shift[h] = np.sqrt(max(error @ (track.stiffness[h] @ error) / total, 0.0))
-            turn[h] = np.sqrt(max(track.constant[h] - 2.0 * np.trace(tool[:3, :3] @ track.cross[h]), 0.0) / total)
+        _place(tool, track.center[h], place)
+        total, pull, along = 0.0, 0.0, 0.0
+        for i in range(3):
+            total += track.stiffness[h, i, i] / 3.0
+            for j in range(3):
+                pull += (place[i] - track.target[h, i]) * track.stiffness[h, i, j] * (place[j] - track.target[h, j])
+                along += tool[i, j] * track.cross[h, j, i]
+        shift[h] = np.sqrt(max(pull, 0.0) / total) if total > 0.0 else 0.0
+        turn[h] = max(track.constant[h] - 2.0 * along, 0.0)
     return shift, turn
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def clearances(body: Body, field: DistanceField, q: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Distances of the whole arm at each row of q [H, D].
 

@@ -13,7 +13,7 @@ STEP = 0.25  # longest extension of a tree, rad
 RESOLUTION = 0.05  # between checks along an edge, largest joint change, rad
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _end_state(body, field, q):
     """Spheres' centres [S, 3] and distances to the scene [S] at an end of the motion."""
     frames = chain_frames(body.placements, body.axes, q)
@@ -25,7 +25,7 @@ def _end_state(body, field, q):
     return places, scene
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _free(body, field, q, margins, ends, states):
     """Whether the arm at q [D] is clear; near an end of the motion it may be as close as there."""
     for d in range(len(q)):
@@ -61,7 +61,7 @@ def _free(body, field, q, margins, ends, states):
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _edge_free(body, field, a, b, margins, ends, states):
     """Whether the straight joint line from a to b is clear, its end included, its start not."""
     steps = max(1, int(np.ceil(np.abs(b - a).max() / RESOLUTION)))
@@ -71,7 +71,7 @@ def _edge_free(body, field, a, b, margins, ends, states):
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _grow(body, field, tree, parents, count, target, margins, ends, states):
     """Extend a tree by one step towards a target: the new count, and 0 trapped, 1 advanced, 2 reached."""
     nearest, least = 0, np.inf
@@ -90,7 +90,7 @@ def _grow(body, field, tree, parents, count, target, margins, ends, states):
     return count + 1, 2 if reached else 1
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _trace(tree, parents, node):
     """Rows from the root of a tree to a node."""
     length, n = 1, node
@@ -104,7 +104,7 @@ def _trace(tree, parents, node):
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def connect(body, field, q_start, q_goal, margins, ends, most, seed):
     """Find a path by growing a tree from each end.
 
@@ -156,7 +156,7 @@ def connect(body, field, q_start, q_goal, margins, ends, most, seed):
     return np.empty((0, dof))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def shorten(body, field, path, margins, ends, trials, seed):
     """Replace stretches of a path [K, D] by straight lines where these are clear."""
     np.random.seed(seed)  # noqa: NPY002

@@ -23,6 +23,8 @@ __all__ = [
     "solve_band_qp",
 ]
 
+MOST_NEWTON = 60
+
 
 @njit(cache=True, fastmath={"contract", "reassoc"})
 def band_cholesky(band: np.ndarray) -> bool:
@@ -66,7 +68,7 @@ def band_solve(band: np.ndarray, x: np.ndarray) -> None:
             x[k] -= band[i, k - i + width] * value
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def differences(x: np.ndarray) -> np.ndarray:
     """A x: positions, first and second differences of x [H, D], as [3, H, D].
 
@@ -85,7 +87,7 @@ def differences(x: np.ndarray) -> np.ndarray:
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def differences_adjoint(y: np.ndarray) -> np.ndarray:
     """A^T y for y [3, H, D], as [H, D]."""
     _, horizon, dof = y.shape
@@ -101,7 +103,7 @@ def differences_adjoint(y: np.ndarray) -> np.ndarray:
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _add_weighted(band: np.ndarray, w: np.ndarray) -> None:
     """Add A^T diag(w) A to a band matrix, w [3, H, D]."""
     _, horizon, dof = w.shape
@@ -124,7 +126,7 @@ def _add_weighted(band: np.ndarray, w: np.ndarray) -> None:
                 band[i + dof, 0] += second
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _pin(band: np.ndarray, pinned: np.ndarray, dof: int) -> None:
     """Cut pinned rows out of a band matrix, leaving ones on its diagonal."""
     n, width = band.shape[0], band.shape[1] - 1
@@ -134,7 +136,7 @@ def _pin(band: np.ndarray, pinned: np.ndarray, dof: int) -> None:
                 band[i, j - i + width] = 1.0 if i == j else 0.0
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def assemble(blocks: np.ndarray, smooth: np.ndarray, damping: float) -> np.ndarray:
     """Band matrix of B: blocks [H, D, D], smooth [3, H, D] weights on A's rows, damping on the diagonal."""
     horizon, dof, _ = blocks.shape
@@ -162,26 +164,17 @@ def band_multiply(band: np.ndarray, x: np.ndarray) -> np.ndarray:
     return out.reshape(x.shape)
 
 
-@njit(cache=True)
-def _step_length(value: np.ndarray, change: np.ndarray, active: np.ndarray) -> float:
-    """Longest step in 0..1 that keeps the active values positive."""
-    length = 1.0
-    for k in range(value.size):
-        if active.flat[k] and change.flat[k] < 0.0:
-            length = min(length, -value.flat[k] / change.flat[k])
-    return length
-
-
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _inside(rows: np.ndarray, low: np.ndarray, high: np.ndarray, active: np.ndarray) -> bool:
     """Whether the active rows keep their bounds."""
-    for k in range(rows.size):
-        if active.flat[k] and not (low.flat[k] <= rows.flat[k] <= high.flat[k]):
+    values, least, most, counts = rows.reshape(-1), low.reshape(-1), high.reshape(-1), active.reshape(-1)
+    for k in range(values.size):
+        if counts[k] and not (least[k] <= values[k] <= most[k]):
             return False
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def active_rows(high: np.ndarray, pinned: np.ndarray) -> np.ndarray:
     """Rows of A that a bound and a free waypoint touch, [3, H, D] bool."""
     _, horizon, dof = high.shape
@@ -196,7 +189,7 @@ def active_rows(high: np.ndarray, pinned: np.ndarray) -> np.ndarray:
     return active
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def solve_band_qp(
     band: np.ndarray,
     gradient: np.ndarray,
@@ -238,70 +231,133 @@ def solve_band_qp(
     return _interior_point(band, gradient, q, low, high, (active, free, pinned, tolerance))
 
 
-@njit(cache=True)
-def _start(rows: np.ndarray, low: np.ndarray, high: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Slacks to both bounds, kept off zero."""
-    below, above = np.ones(rows.shape), np.ones(rows.shape)
+@njit(cache=True, error_model="numpy")
+def _start(rows, low, high, active, mu_scale):
+    """Slacks and multipliers to the lower and upper bounds, [4, n], kept off zero; below, room for their changes."""
+    state = np.ones((8, rows.size))
+    total = 0.0
+    count = 0
     for k in range(rows.size):
-        if active.flat[k]:
-            least = 0.05 * (high.flat[k] - low.flat[k])
-            below.flat[k] = max(rows.flat[k] - low.flat[k], least)
-            above.flat[k] = max(high.flat[k] - rows.flat[k], least)
-    return below, above
+        if active[k]:
+            least = 0.05 * (high[k] - low[k])
+            state[0, k] = max(rows[k] - low[k], least)
+            state[1, k] = max(high[k] - rows[k], least)
+            total += state[0, k] + state[1, k]
+            count += 2
+    mu = max(1e-6, 0.1 * mu_scale * total / max(count, 1))
+    for k in range(rows.size):
+        state[2, k] = mu / state[0, k] if active[k] else 0.0
+        state[3, k] = mu / state[1, k] if active[k] else 0.0
+    return state, count
 
 
-@njit(cache=True)
-def _interior_point(band, gradient, q, low, high, setting):  # noqa: PLR0915 - one loop, printed as in the paper
+@njit(cache=True, error_model="numpy")
+def _measure(rows, low, high, active, state):
+    """Sum of slack times multiplier, and the largest distance of the slacks from the truth."""
+    gap, primal = 0.0, 0.0
+    for k in range(rows.size):
+        if active[k]:
+            gap += state[0, k] * state[2, k] + state[1, k] * state[3, k]
+            primal = max(primal, abs(rows[k] - low[k] - state[0, k]), abs(high[k] - rows[k] - state[1, k]))
+    return gap, primal
+
+
+@njit(cache=True, error_model="numpy")
+def _centre(rows, low, high, active, state, target, second, push):
+    """Right-hand side on A's rows for the aim s z = target, with Mehrotra's second-order part if `second`."""
+    for k in range(rows.size):
+        push[k] = 0.0
+        if active[k]:
+            s, t, y, z = state[0, k], state[1, k], state[2, k], state[3, k]
+            c, d = target - s * y, target - t * z
+            if second:
+                c -= state[4, k] * state[6, k]
+                d -= state[5, k] * state[7, k]
+            push[k] = (c - y * (rows[k] - low[k] - s)) / s - (d - z * (high[k] - rows[k] - t)) / t
+
+
+@njit(cache=True, error_model="numpy")
+def _changes(rows, low, high, active, state, target, second, moved):
+    """Fill in the changes of slacks and multipliers that go with A d = moved; return the longest steps for each."""
+    primal, dual = 1.0, 1.0
+    for k in range(rows.size):
+        if not active[k]:
+            continue
+        s, t, y, z = state[0, k], state[1, k], state[2, k], state[3, k]
+        c, d = target - s * y, target - t * z
+        if second:
+            c -= state[4, k] * state[6, k]
+            d -= state[5, k] * state[7, k]
+        ds, dt = moved[k] + rows[k] - low[k] - s, high[k] - rows[k] - t - moved[k]
+        dy, dz = (c - y * ds) / s, (d - z * dt) / t
+        primal = min(primal, -s / ds if ds < 0.0 else 1.0, -t / dt if dt < 0.0 else 1.0)
+        dual = min(dual, -y / dy if dy < 0.0 else 1.0, -z / dz if dz < 0.0 else 1.0)
+        state[4, k], state[5, k], state[6, k], state[7, k] = ds, dt, dy, dz
+    return primal, dual
+
+
+@njit(cache=True, error_model="numpy")
+def _gap_ahead(active, state, primal, dual):
+    """Sum of slack times multiplier after the predicted step."""
+    gap = 0.0
+    for k in range(active.size):
+        if active[k]:
+            gap += (state[0, k] + primal * state[4, k]) * (state[2, k] + dual * state[6, k])
+            gap += (state[1, k] + primal * state[5, k]) * (state[3, k] + dual * state[7, k])
+    return gap
+
+
+@njit(cache=True, error_model="numpy")
+def _barrier_matrix(band, state, active, pinned, shape):
+    """Factor of B + A^T diag(z / s) A; False where it is not positive definite."""
+    horizon, dof = shape
+    w = np.zeros(active.size)
+    for k in range(active.size):
+        if active[k]:
+            w[k] = state[2, k] / state[0, k] + state[3, k] / state[1, k]
+    factor = band.copy()
+    _add_weighted(factor, w.reshape((3, horizon, dof)))
+    _pin(factor, pinned, dof)
+    return factor, band_cholesky(factor)
+
+
+@njit(cache=True, error_model="numpy")
+def _interior_point(band, gradient, q, low, high, setting):
     """Mehrotra's loop; `setting` is (active, free, pinned, tolerance)."""
-    active, free, pinned, tolerance = setting
-    mask = active.astype(np.float64)
-    count = 2.0 * mask.sum()
-    step = np.zeros_like(q)
-    lo, hi = np.where(active, low, 0.0), np.where(active, high, 0.0)
-    rows = differences(q) * mask
-    s_low, s_high = _start(rows, lo, hi, active)
-    mu = max(1e-6, 0.1 * np.abs(gradient * free).max() * np.mean(s_low + s_high))
-    z_low, z_high = mask * mu / s_low, mask * mu / s_high
-    for iteration in range(1, 61):
+    active, free, pinned, tolerance = setting[0].reshape(-1), setting[1], setting[2], setting[3]
+    lo, hi, shape = low.reshape(-1), high.reshape(-1), q.shape
+    step, moved = np.zeros_like(q), np.zeros(lo.size)
+    rows, push, force = differences(q).reshape(-1), np.empty(lo.size), np.empty(lo.size)
+    state, count = _start(rows, lo, hi, active, np.abs(gradient * free).max())
+    for iteration in range(1, MOST_NEWTON + 1):
         product = band_multiply(band, step)
         objective = 0.5 * (step * product).sum() + (gradient * step).sum()
-        dual = (product + gradient - differences_adjoint(z_low) + differences_adjoint(z_high)) * free
-        r_low, r_high = (rows - lo - s_low) * mask, (hi - rows - s_high) * mask
-        mu = ((s_low * z_low * mask).sum() + (s_high * z_high * mask).sum()) / count
-        primal = max(np.abs(r_low).max(), np.abs(r_high).max())
-        scale = 1.0 + abs(objective)
-        if primal < 1e-10 and mu * count < tolerance * scale and np.abs(dual).max() < 1e-2 * tolerance**0.5 * scale:
+        for k in range(lo.size):
+            force[k] = state[3, k] - state[2, k]
+        dual = (product + gradient + differences_adjoint(force.reshape(low.shape))) * free
+        gap, primal = _measure(rows, lo, hi, active, state)
+        scale = tolerance * (1.0 + abs(objective))
+        if primal < 1e-10 and gap < scale and np.abs(dual).max() < 1e-2 * tolerance**0.5 * (1.0 + abs(objective)):
             return step, True, iteration
-        w_low, w_high = mask * z_low / s_low, mask * z_high / s_high
-        factor = band.copy()
-        _add_weighted(factor, w_low + w_high)
-        _pin(factor, pinned, q.shape[1])
-        if not band_cholesky(factor):
-            break
-        c_low, c_high = -s_low * z_low, -s_high * z_high
+        factor, ok = _barrier_matrix(band, state, active, pinned, shape)
+        if not ok:
+            return step, False, iteration
+        target, longest = 0.0, 1.0
         for phase in range(2):
-            rhs = (
-                -dual
-                + differences_adjoint(mask * (c_low / s_low - w_low * r_low - c_high / s_high + w_high * r_high)) * free
-            )
-            flat = rhs.reshape(-1)
-            band_solve(factor, flat)
-            change = flat.reshape(q.shape)
-            change_rows = differences(change) * mask
-            d_low, d_high = change_rows + r_low, -change_rows + r_high
-            dz_low = mask * (c_low - z_low * d_low) / s_low
-            dz_high = mask * (c_high - z_high * d_high) / s_high
-            primal_step = min(_step_length(s_low, d_low, active), _step_length(s_high, d_high, active))
-            dual_step = min(_step_length(z_low, dz_low, active), _step_length(z_high, dz_high, active))
+            _centre(rows, lo, hi, active, state, target, phase == 1, push)
+            change = (differences_adjoint(push.reshape(low.shape)) * free - dual).reshape(-1)
+            band_solve(factor, change)
+            moved = differences(change.reshape(shape)).reshape(-1)
+            alpha, beta = _changes(rows, lo, hi, active, state, target, phase == 1, moved)
+            longest = min(alpha, beta)
             if phase == 0:
-                ahead = ((s_low + primal_step * d_low) * (z_low + dual_step * dz_low) * mask).sum()
-                ahead += ((s_high + primal_step * d_high) * (z_high + dual_step * dz_high) * mask).sum()
-                target = mu * max(1e-4, (ahead / count / mu)) ** 3
-                c_low = target - s_low * z_low - d_low * dz_low
-                c_high = target - s_high * z_high - d_high * dz_high
-        length = min(0.99 * min(primal_step, dual_step), 1.0) if min(primal_step, dual_step) < 1.0 else 1.0
-        step = step + length * change
-        rows = rows + length * change_rows
-        s_low, s_high = s_low + length * d_low, s_high + length * d_high
-        z_low, z_high = z_low + length * dz_low, z_high + length * dz_high
-    return step, False, 60
+                ahead = _gap_ahead(active, state, alpha, beta)
+                target = gap / count * min(1.0, max(1e-4, ahead / gap)) ** 3
+        length = 0.99 * longest if longest < 1.0 else 1.0
+        step += length * change.reshape(shape)
+        for k in range(lo.size):
+            rows[k] += length * moved[k]
+            if active[k]:
+                for i in range(4):
+                    state[i, k] += length * state[i + 4, k]
+    return step, False, MOST_NEWTON

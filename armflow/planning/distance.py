@@ -119,7 +119,7 @@ def _thin(points: np.ndarray, voxel: float) -> np.ndarray:
     return sums / count[:, None]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _splat(squared: np.ndarray, points: np.ndarray, origin: np.ndarray, voxel: float, reach: float) -> None:
     """Lower each node within `reach` of a point to its squared distance from it, m^2."""
     size_x, size_y, size_z = squared.shape
@@ -143,7 +143,7 @@ def _splat(squared: np.ndarray, points: np.ndarray, origin: np.ndarray, voxel: f
                     row[k] = min(row[k], base + dz * dz)
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True, error_model="numpy", inline="always")
 def _trilinear(field: DistanceField, p: np.ndarray, gradient: np.ndarray) -> float:
     """Interpolate the grid at p [3]; outside it everything is free."""
     values, voxel = field.values, field.voxel
@@ -167,7 +167,7 @@ def _trilinear(field: DistanceField, p: np.ndarray, gradient: np.ndarray) -> flo
     return near + (far - near) * x
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def field_distance(field: DistanceField, p: np.ndarray, gradient: np.ndarray) -> float:
     """Signed distance at p [3], m; its gradient is written into `gradient` [3]."""
     distance = _trilinear(field, p, gradient)
@@ -179,7 +179,7 @@ def field_distance(field: DistanceField, p: np.ndarray, gradient: np.ndarray) ->
     return distance
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _query(field: DistanceField, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distances [N] and gradients [N, 3] at points [N, 3]."""
     distances, gradients = np.empty(len(points)), np.empty((len(points), 3))

@@ -3,10 +3,10 @@
 import numpy as np
 
 from armflow.planning._cost import Gains
-from armflow.planning._sqp import solve_sqp
 from armflow.planning._tree import connect, shorten
 from armflow.planning.checks import Clearance, check_clearance, dense_path
-from armflow.planning.problem import COLLISION_GAIN, Problem, finish, hold
+from armflow.planning.problem import COLLISION_GAIN, Problem, finish, hold, qp_solver
+from armflow.planning.sqp import Bounds, solve_sqp
 from armflow.planning.tracking import free_track
 from armflow.planning.trajectory import Trajectory
 
@@ -79,10 +79,9 @@ def _improve(problem: Problem, q: np.ndarray) -> tuple[np.ndarray, int]:
     pinned = np.zeros(horizon, dtype=bool)
     pinned[0] = pinned[-1] = True
     gains = Gains(COLLISION_GAIN, c.margin, c.carried_margin, c.self_margin, 0.3, 3.0)
-    q, _, iterations, _ = solve_sqp(
-        problem.body, problem.field, free_track(horizon), gains, q, (low, high, pinned), c.max_iterations
-    )
-    return q, iterations
+    bounds, track = Bounds(low, high, pinned), free_track(horizon)
+    result = solve_sqp(problem.body, problem.field, track, gains, q, bounds, c.max_iterations, qp_solver(c))
+    return result.q, result.iterations
 
 
 def _check(problem: Problem, q: np.ndarray) -> Clearance:

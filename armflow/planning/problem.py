@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from armflow.planning._cost import Gains, Track, track_errors, trajectory_cost
-from armflow.planning._sqp import follow_chain, project, solve_sqp, solve_waypoint
+from armflow.planning._cost import Gains, Track, track_errors, trajectory_terms
+from armflow.planning._waypoint import follow_chain, solve_waypoint
 from armflow.planning.body import Body
 from armflow.planning.checks import check_clearance, dense_path
 from armflow.planning.distance import DistanceField
+from armflow.planning.sqp import Bounds, QpSolver, project, solve_banded, solve_sqp
 from armflow.planning.timing import retime, within_limits
 from armflow.planning.tracking import track_scales
 from armflow.planning.trajectory import OptimizeConfig, Trajectory
@@ -139,17 +140,21 @@ def _attempt(problem: Problem, track: Track, q_start: np.ndarray, guess: np.ndar
     guess[0] = q_start
     step = min(max(row_dt, 1.05 * least_row_dt(guess, problem.arm, config)), max(LONGEST_ROW, row_dt))
     bounds = row_bounds(problem, len(guess), step, pin_last=False)
-    q, ok = project(guess, *bounds)
+    q, ok = project(guess, bounds)
     if not ok:
         q = np.repeat(q_start[None], len(guess), axis=0)
-    if config.solver == "cvxpy":
-        from armflow.planning.reference import solve_sqp_reference
+    result = solve_sqp(problem.body, problem.field, track, gains, q, bounds, config.max_iterations, qp_solver(config))
+    shift, turn = errors(problem.body, track, result.q)
+    return _Attempt(result.q, result.cost, shift, turn, result.iterations, row_dt)
 
-        q, cost, iterations = solve_sqp_reference(problem, track, gains, q, bounds)
-    else:
-        q, cost, iterations, _ = solve_sqp(problem.body, problem.field, track, gains, q, bounds, config.max_iterations)
-    shift, turn = errors(problem.body, track, q)
-    return _Attempt(q, float(cost), shift, turn, iterations, row_dt)
+
+def qp_solver(config: OptimizeConfig) -> QpSolver:
+    """The solver that the configuration names."""
+    if config.solver == "banded":
+        return solve_banded
+    from armflow.planning.reference import solve_cvxpy
+
+    return solve_cvxpy
 
 
 def errors(body: Body, track: Track, q: np.ndarray) -> tuple[float, float]:
@@ -168,10 +173,8 @@ def least_row_dt(q: np.ndarray, arm: RobotModel, config: OptimizeConfig) -> floa
     return float(max(by_velocity, by_acceleration, 1e-3))
 
 
-def row_bounds(
-    problem: Problem, horizon: int, step: float, *, pin_last: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bounds on positions, first and second differences for rows `step` seconds apart; see `solve_band_qp`."""
+def row_bounds(problem: Problem, horizon: int, step: float, *, pin_last: bool) -> Bounds:
+    """Limits for rows `step` seconds apart."""
     arm, config = problem.arm, problem.config
     high = np.empty((3, horizon, arm.dof))
     high[0], high[1], high[2] = problem.body.q_max, arm.v_max * config.v_scale * step, 0.0
@@ -180,7 +183,7 @@ def row_bounds(
     low[0] = problem.body.q_min
     pinned = np.zeros(horizon, dtype=bool)
     pinned[0], pinned[-1] = True, pin_last
-    return low, high, pinned
+    return Bounds(low, high, pinned)
 
 
 def _other_guess(problem: Problem, track: Track, q_start: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -196,4 +199,4 @@ def _other_guess(problem: Problem, track: Track, q_start: np.ndarray, rng: np.ra
     backwards = follow_chain(body, problem.field, Track(*(part[::-1].copy() for part in track)), gains, best, True)
     line = q_start + np.linspace(0.0, 1.0, last + 1)[:, None] * (best - q_start)
     guesses = (np.ascontiguousarray(backwards[::-1]), line)
-    return min(guesses, key=lambda q: trajectory_cost(body, problem.field, track, gains, q))
+    return min(guesses, key=lambda q: trajectory_terms(body, problem.field, track, gains, q, False)[0])

@@ -134,7 +134,7 @@ def _chord_lengths(q_path: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return rows, np.concatenate([[0.0], np.cumsum(np.maximum(steps, 1e-6))])
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _monotone_slopes(s: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Slopes [H, D] of the monotone cubic through rows [H, D] at s [H]: weighted harmonic means, zero at extremes."""
     horizon, dof = rows.shape
@@ -150,7 +150,7 @@ def _monotone_slopes(s: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return slopes
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _cubic(s, rows, slopes, h, at, q, tangent, curvature):
     """Value, slope and second derivative [D] of the cubic of piece h at `at`."""
     width = s[h + 1] - s[h]
@@ -164,7 +164,7 @@ def _cubic(s, rows, slopes, h, at, q, tangent, curvature):
         curvature[d] = (2.0 * c2 + 6.0 * u * c3) / (width * width)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _sample_grid(s, rows, slopes, least):
     """Nodes [M + 1]; tangents and curvatures [M, D] at the middles between them; fastest ds/dt [M] allowed there."""
     pieces, dof = len(s) - 1, rows.shape[1]
@@ -183,7 +183,7 @@ def _sample_grid(s, rows, slopes, least):
     return grid, tangents, curvatures, ceiling
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _rates(tangent, curvature, a, x, low, high):
     """Interval of u = d2s/dt2 within low..high that keeps |q' u + q'' x| <= a."""
     for d in range(len(a)):
@@ -198,7 +198,7 @@ def _rates(tangent, curvature, a, x, low, high):
     return low, high
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _time_nodes(grid, tangents, curvatures, ceiling, v, a):
     """Time [M + 1] at each node, and ds/dt there."""
     count = len(grid) - 1
@@ -233,7 +233,7 @@ def _time_nodes(grid, tangents, curvatures, ceiling, v, a):
     return stamps, rate
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _sample(grid, stamps, rate, s, rows, slopes, dt, stretch):
     """Path [H', D] every `dt`, slowed down by `stretch` and a little more so that it ends on the grid."""
     steps = max(2, int(np.ceil(stamps[-1] * stretch / dt - 1e-9)))
