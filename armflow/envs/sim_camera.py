@@ -87,10 +87,17 @@ class SimCamera:
         self.spec = spec
         self._world = world
         self._sensor = sensor
-        self._stage = stage or Stage(world, Renderer())
+        self._stage = stage
         self._K, self._T_world_camera = spec.K, spec.T_world_camera
         self._matrix = self._T_world_camera.as_matrix()
         self.seed(0)
+
+    @property
+    def stage(self) -> Stage:
+        """The meshes of the world, loaded when they are first drawn."""
+        if self._stage is None:
+            self._stage = Stage(self._world, Renderer())
+        return self._stage
 
     @property
     def size(self) -> tuple[int, int]:
@@ -113,11 +120,11 @@ class SimCamera:
     def view(self, width: int, height: int) -> RGBDFrame:
         """Draw the same view in another size, with exact depth."""
         spec = replace(self.spec, width=width, height=height)
-        return SimCamera(self._world, spec, None, self._stage).read()
+        return SimCamera(self._world, spec, None, self.stage).read()
 
     def truth(self) -> Rendered:
         """Exact depth, and which body each pixel shows (its handle), for tests and scoring only."""
         return self._draw(rgb=False)
 
     def _draw(self, *, rgb: bool) -> Rendered:
-        return self._stage.draw(self._K, self._matrix, (self.spec.width, self.spec.height), rgb=rgb)
+        return self.stage.draw(self._K, self._matrix, (self.spec.width, self.spec.height), rgb=rgb)

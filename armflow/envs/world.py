@@ -13,7 +13,7 @@ import pybullet
 from scipy.spatial.transform import RigidTransform, Rotation
 
 from armflow.envs.body_urdf import body_urdf
-from armflow.envs.pads import with_pads
+from armflow.envs.physics_urdf import physics_urdf
 from armflow.envs.shapes import BodySpec, Part, place, table
 from armflow.envs.silence import silent_stdout
 from armflow.robot.errors import ChoiceError, ShapeError
@@ -60,6 +60,7 @@ class World:
     def __init__(self, arm: RobotModel, *, gui: bool = False) -> None:
         """Start a client and load the arm; `gui` opens pybullet's window."""
         self.arm = arm
+        self._gui = gui
         self.client = pybullet.connect(pybullet.GUI if gui else pybullet.DIRECT)
         memory = Path("/dev/shm")  # files there never touch a disk, which makes `add` ten times quicker
         self._files = Path(tempfile.mkdtemp(prefix="armflow-", dir=memory if os.access(memory, os.W_OK) else None))
@@ -103,7 +104,8 @@ class World:
         c = {"physicsClientId": self.client}
         flags = pybullet.URDF_USE_INERTIA_FROM_FILE | pybullet.URDF_MERGE_FIXED_LINKS
         path = self._files / "arm.urdf"
-        path.write_text(with_pads(self.arm.urdf_path().read_text(), self.arm.gripper, self.arm.tool_link))
+        urdf = self.arm.urdf_path().read_text()
+        path.write_text(physics_urdf(urdf, self.arm.gripper, self.arm.tool_link, visuals=self._gui))
         with silent_stdout():
             self.robot = pybullet.loadURDF(str(path), useFixedBase=True, flags=flags, **c)
         infos = [pybullet.getJointInfo(self.robot, j, **c) for j in range(pybullet.getNumJoints(self.robot, **c))]
@@ -116,7 +118,7 @@ class World:
             pybullet.changeDynamics(self.robot, joint, lateralFriction=FINGER_FRICTION, spinningFriction=0.003, **c)
         for joint in range(-1, len(infos)):
             pybullet.changeDynamics(self.robot, joint, linearDamping=0.0, angularDamping=0.0, jointDamping=0.0, **c)
-        pybullet.changeDynamics(self.robot, -1, activationState=pybullet.ACTIVATION_STATE_DISABLE_SLEEPING, **c)
+        self._keep_honest(self.robot)
         for joint in (-1, self._joints[0]):  # the arm is bolted to the table
             pybullet.setCollisionFilterPair(self.robot, self.table, joint, -1, 0, **c)
         # Bullet turns a motor's force into an impulse with the whole period, yet grants that impulse to every substep.
@@ -169,12 +171,17 @@ class World:
                 **stiff,
                 **c,
             )
-        awake = pybullet.ACTIVATION_STATE_DISABLE_SLEEPING
-        pybullet.changeDynamics(handle, -1, activationState=awake, **c)
+        self._keep_honest(handle)
         for number, link in enumerate(spec.links):  # dry friction of the slide: a motor that wants to stand still
             pybullet.setJointMotorControl2(
                 handle, number, pybullet.VELOCITY_CONTROL, targetVelocity=0.0, force=link.friction / SUBSTEPS, **c
             )
+
+    def _keep_honest(self, body: int) -> None:
+        """Let a body neither fall asleep, which would make steps depend on the past, nor hide a speed above 100."""
+        c = {"physicsClientId": self.client}
+        awake = pybullet.ACTIVATION_STATE_DISABLE_SLEEPING
+        pybullet.changeDynamics(body, -1, activationState=awake, maxJointVelocity=1e9, **c)
 
     def remove(self, handle: int) -> None:
         """Take a body out again.

@@ -1,7 +1,7 @@
-"""Flat finger pads for the physics: a box on each fingertip that is made of a mesh.
+"""The arm's URDF as the physics takes it: with flat finger pads, and without what only the eye needs.
 
-Bullet finds one point of contact a step between a convex mesh and a box, and what is held by two points turns freely.
-Two boxes meet in up to eight points, which is how flat pads hold.
+A pad is a box on each fingertip that is made of a mesh: Bullet finds one point of contact a step between a convex mesh
+and a box, and what is held by two points turns freely. Two boxes meet in up to eight points, which is how pads hold.
 """
 
 import xml.etree.ElementTree as ElementTree
@@ -12,24 +12,28 @@ from scipy.spatial.transform import Rotation
 from armflow.envs.urdf_tree import UrdfTree
 from armflow.robot.model import Gripper
 
-__all__ = ["with_pads"]
+__all__ = ["physics_urdf"]
 
 _PROUD = 0.0010  # m by which a pad stands out of the mesh, so that it is the pad that touches
 _THICKNESS = 0.006  # m
 
 
-def with_pads(urdf: str, gripper: Gripper, tool_link: str) -> str:
-    """Add a pad to each sliding finger whose collision shape is a mesh.
+def physics_urdf(urdf: str, gripper: Gripper, tool_link: str, *, visuals: bool) -> str:
+    """Add a pad to each sliding finger whose collision shape is a mesh; boxes are left as they are.
 
     Args:
         urdf: The composed URDF.
         gripper: Its gripper; the pads' inner faces are `max_width` apart when it is open, less what they stand out.
         tool_link: Name of the tool's link.
+        visuals: Whether to keep the visual shapes, which take pybullet a second to load.
 
     Returns:
-        The URDF with the pads; unchanged where the fingers are boxes already.
+        The URDF.
     """
     robot = ElementTree.fromstring(urdf)
+    for link in robot.findall("link"):
+        for visual in () if visuals else link.findall("visual"):
+            link.remove(visual)
     joints = {joint.get("name"): joint for joint in robot.findall("joint")}
     links = {link.get("name"): link for link in robot.findall("link")}
     tree = UrdfTree(robot)
