@@ -44,17 +44,19 @@ class Gains(NamedTuple):
     """Weights of the costs.
 
     Attributes:
-        collision: Per squared penetration of the margin, 1/m^2.
-        margin: Distance to the scene below which the arm is pushed away, m.
-        carried_margin: The same for what it carries, m.
-        self_margin: The same between its own links, m.
+        collision: Per squared penetration of what must be kept, 1/m^2; at 0 nothing below but smoothness counts.
+        keep: [H, S] distance to the scene that each sphere must keep at each row, m.
+        soft: Per squared penetration of the margin, 1/m^2; far below tracking.
+        margin: Distance to the scene that is better kept, m.
+        self_margin: Distance between links that must be kept, m.
         velocity: Per squared first difference, 1/rad^2.
         acceleration: Per squared second difference, 1/rad^2.
     """
 
     collision: float
+    keep: np.ndarray
+    soft: float
     margin: float
-    carried_margin: float
     self_margin: float
     velocity: float
     acceleration: float
@@ -146,8 +148,8 @@ def _add_row(row: np.ndarray, depth: float, weight: float, gradient: np.ndarray,
 
 
 @njit(cache=True, error_model="numpy")
-def _add_scene(body: Body, field: DistanceField, gains: Gains, frames, turns, gradient, block, derive: bool) -> float:
-    """Cost of spheres closer to the scene than the margin."""
+def _add_scene(body, field, gains, h, frames, turns, gradient, block, derive):  # noqa: PLR0913
+    """Cost of spheres too close to the scene at row h."""
     dof = turns.shape[0]
     place, slope = np.empty(3), np.empty(3)
     jacobian, row = np.empty((3, dof)), np.empty(dof)
@@ -155,16 +157,18 @@ def _add_scene(body: Body, field: DistanceField, gains: Gains, frames, turns, gr
     for s in range(len(body.sphere_radius)):
         frame = body.sphere_frame[s]
         _place(frames[frame], body.sphere_center[s], place)
-        margin = gains.margin if body.sphere_radius[s] > 0.0 else gains.carried_margin
-        depth = margin + body.sphere_radius[s] - field_distance(field, place, slope)
-        if depth <= 0.0:
+        gap = field_distance(field, place, slope) - body.sphere_radius[s]
+        hard, soft = max(gains.keep[h, s] - gap, 0.0), max(gains.margin - gap, 0.0)
+        pull = gains.collision * hard + gains.soft * soft
+        if pull <= 0.0:
             continue
-        cost += 0.5 * gains.collision * depth * depth
+        cost += 0.5 * gains.collision * hard * hard + 0.5 * gains.soft * soft * soft
         if derive:
             _point_jacobian(frames, turns, frame, place, jacobian)
             for a in range(dof):
                 row[a] = slope[0] * jacobian[0, a] + slope[1] * jacobian[1, a] + slope[2] * jacobian[2, a]
-            _add_row(row, depth, gains.collision, gradient, block)
+            weight = (gains.collision if hard > 0.0 else 0.0) + (gains.soft if soft > 0.0 else 0.0)
+            _add_row(row, pull / weight, weight, gradient, block)
     return cost
 
 
@@ -252,7 +256,7 @@ def waypoint_terms(body, field, track, gains, h, q, gradient, block, derive):
     turns = _turns(body.axes, frames)
     cost = _add_tracking(track, h, frames, turns, gradient, block, derive)
     if gains.collision > 0.0:
-        cost += _add_scene(body, field, gains, frames, turns, gradient, block, derive)
+        cost += _add_scene(body, field, gains, h, frames, turns, gradient, block, derive)
         cost += _add_self(body, gains, frames, turns, gradient, block, derive)
         cost += _add_workspace(body, gains, frames, turns, gradient, block, derive)
     return cost

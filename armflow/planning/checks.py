@@ -10,7 +10,7 @@ from armflow.planning.distance import DistanceField
 from armflow.planning.trajectory import OptimizeConfig
 from armflow.robot.kinematics import chain_tool
 
-__all__ = ["Clearance", "check_clearance", "dense_path"]
+__all__ = ["Clearance", "allowed_distance", "check_clearance", "dense_path"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,7 @@ def check_clearance(body: Body, field: DistanceField, q: np.ndarray, config: Opt
     an object leaves the table it stands on, and fingers go down beside it.
     """
     scene, places, own = clearances(body, field, np.ascontiguousarray(q))
-    wanted = np.where(body.sphere_radius > 0.0, config.clearance, config.carried_clearance)
-    allowed = np.broadcast_to(wanted, scene.shape).copy()
-    for end in (0, -1):
-        near = np.linalg.norm(places - places[end], axis=2) < config.contact_radius
-        contact = np.maximum(np.minimum(wanted, scene[end] - 0.002), -config.contact_depth)
-        allowed = np.where(near, np.minimum(allowed, contact), allowed)
+    allowed = allowed_distance(body, scene, places, (config.clearance, config.carried_clearance), config)
     own_allowed = max(min(config.self_clearance, own[0] - 0.002), -config.contact_depth)
     short = (allowed - scene).max(1, initial=-np.inf)
     least_scene, least_own = float(scene.min(initial=np.inf)), float(own.min(initial=np.inf))
@@ -72,6 +67,27 @@ def check_clearance(body: Body, field: DistanceField, q: np.ndarray, config: Opt
         text = f"the tool is {outside[row]:.3f} m outside its workspace at row {row} of {len(q)}"
         return Clearance(False, text, least_scene, least_own, row)
     return Clearance(True, "clear", least_scene, least_own, -1)
+
+
+def allowed_distance(
+    body: Body, scene: np.ndarray, places: np.ndarray, wanted: tuple[float, float], config: OptimizeConfig
+) -> np.ndarray:
+    """Least distance to the scene that each sphere may have at each row, [H, S] m.
+
+    Args:
+        body: The arm.
+        scene: [H, S] distances to the scene, m; only the first and the last row count.
+        places: [H, S, 3] the spheres' centres, m.
+        wanted: What the arm and the held object keep away from the ends, m.
+        config: Radius and depth of contact at the ends.
+    """
+    keep = np.where(body.sphere_radius > 0.0, *wanted)
+    allowed = np.broadcast_to(keep, scene.shape)
+    for end in (0, -1):
+        near = ((places - places[end]) ** 2).sum(2) < config.contact_radius**2
+        contact = np.maximum(np.minimum(keep, scene[end] - 0.002), -config.contact_depth)
+        allowed = np.where(near, np.minimum(allowed, contact), allowed)
+    return allowed
 
 
 def _workspace_excess(body: Body, q: np.ndarray) -> np.ndarray:

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from armflow.planning._cost import Gains
 from armflow.planning._tree import connect, shorten
 from armflow.planning.checks import Clearance, check_clearance, dense_path
-from armflow.planning.problem import COLLISION_GAIN, Problem, finish, hold, qp_solver
+from armflow.planning.problem import Problem, finish, hold, qp_solver
 from armflow.planning.sqp import Bounds, solve_sqp
 from armflow.planning.tracking import free_track
 from armflow.planning.trajectory import Trajectory
@@ -78,7 +77,7 @@ def _improve(problem: Problem, q: np.ndarray) -> tuple[np.ndarray, int]:
     low[0] = problem.body.q_min
     pinned = np.zeros(horizon, dtype=bool)
     pinned[0] = pinned[-1] = True
-    gains = Gains(COLLISION_GAIN, c.margin, c.carried_margin, c.self_margin, 0.3, 3.0)
+    gains = problem.gains(q, follow=False)
     bounds, track = Bounds(low, high, pinned), free_track(horizon)
     result = solve_sqp(problem.body, problem.field, track, gains, q, bounds, c.max_iterations, qp_solver(c))
     return result.q, result.iterations

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from armflow.planning._cost import Gains, Track, track_errors, trajectory_terms
+from armflow.planning._cost import Gains, Track, clearances, track_errors, trajectory_terms
 from armflow.planning._waypoint import follow_chain, solve_waypoint
 from armflow.planning.body import Body
-from armflow.planning.checks import check_clearance, dense_path
+from armflow.planning.checks import allowed_distance, check_clearance, dense_path
 from armflow.planning.distance import DistanceField
 from armflow.planning.sqp import Bounds, QpSolver, project, solve_banded, solve_sqp
 from armflow.planning.timing import retime, within_limits
@@ -40,10 +40,23 @@ class Problem:
     config: OptimizeConfig
     began: float
 
-    def gains(self) -> Gains:
-        """Weights of the costs."""
+    def gains(self, q: np.ndarray, *, follow: bool) -> Gains:
+        """Weights of the costs around a guess q [H, D].
+
+        Where the tool has to follow something, that comes before the margin; free motion keeps the whole margin.
+        """
         c = self.config
-        return Gains(COLLISION_GAIN, c.margin, c.carried_margin, c.self_margin, 1e-3, 0.3)
+        scene, places, _ = clearances(self.body, self.field, np.ascontiguousarray(q))
+        least = (c.clearance + 0.003, c.carried_clearance + 0.002) if follow else (c.margin, c.carried_margin)
+        keep = np.ascontiguousarray(allowed_distance(self.body, scene, places, least, c))
+        if follow:
+            return Gains(COLLISION_GAIN, keep, 20.0, c.margin, c.self_margin, 1e-3, 0.3)
+        return Gains(COLLISION_GAIN, keep, 0.0, 0.0, c.self_margin, 0.3, 3.0)
+
+    def gains_of_reaching(self, horizon: int) -> Gains:
+        """Weights of the costs without the scene, to find out where a track leads."""
+        keep = np.zeros((horizon, len(self.body.sphere_radius)))
+        return Gains(0.0, keep, 0.0, 0.0, 0.0, 1e-3, 0.3)
 
 
 def hold(problem: Problem, q_start: np.ndarray, status: str, reason: str, figures: dict[str, float]) -> Trajectory:
@@ -105,7 +118,7 @@ def solve_tracking(
         row_dt: Time between rows that the flow asks for, s; 0 where it does not matter.
         rng: Source of further starts.
     """
-    config, gains = problem.config, problem.gains()
+    config, gains = problem.config, problem.gains_of_reaching(len(track.target))
     guess = follow_chain(problem.body, problem.field, track, gains, q_start, False)
     first = best = _attempt(problem, track, q_start, guess, row_dt)
     result = _conclude(problem, best)
@@ -136,8 +149,9 @@ def _conclude(problem: Problem, attempt: _Attempt) -> Trajectory:
 
 def _attempt(problem: Problem, track: Track, q_start: np.ndarray, guess: np.ndarray, row_dt: float) -> _Attempt:
     """Bring a guess [H, D] within the limits and solve from there; hold still where even that fails."""
-    gains, config = problem.gains(), problem.config
+    config = problem.config
     guess[0] = q_start
+    gains = problem.gains(guess, follow=True)
     step = min(max(row_dt, 1.05 * least_row_dt(guess, problem.arm, config)), max(LONGEST_ROW, row_dt))
     bounds = row_bounds(problem, len(guess), step, pin_last=False)
     q, ok = project(guess, bounds)
@@ -188,7 +202,8 @@ def row_bounds(problem: Problem, horizon: int, step: float, *, pin_last: bool) -
 
 def _other_guess(problem: Problem, track: Track, q_start: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A straight joint line to another solution of the last row, or the track followed backwards from there."""
-    body, gains, last = problem.body, problem.gains(), len(track.target) - 1
+    body, last = problem.body, len(track.target) - 1
+    gains = problem.gains_of_reaching(last + 1)
     best, least = q_start, np.inf
     for _ in range(4):
         seed = rng.uniform(body.q_min, body.q_max)
