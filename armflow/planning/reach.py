@@ -22,9 +22,11 @@ __all__ = [
 
 NO_FREE_AXIS = np.zeros(3)
 POSITION_ONLY = np.full(3, 2.0)  # in place of a unit axis: any turn at all will do
+LOOSE = np.full(3, 3.0)  # in place of a unit axis: the position is met, the orientation only as well as it can be
 _ANGLE_WEIGHT = 0.3  # m/rad: how much one radian of error counts beside one metre
 
 
+_LOOSE_WEIGHT = 0.02  # m/rad: the same where the orientation is only a wish
 _REST_PULL = 1e-5  # m^2: how strongly joints are drawn to their rest position where the pose leaves them free
 _HOMING = 0.05  # share of the way home that spare freedom may take from one pose to the next
 _PATIENCE = 8  # steps without progress before giving up
@@ -104,8 +106,8 @@ class Reach:
 
 @njit(cache=True, inline="always")
 def is_free(axis: np.ndarray) -> bool:
-    """Tell a unit axis, or `POSITION_ONLY`, from zeros."""
-    return axis[0] ** 2 + axis[1] ** 2 + axis[2] ** 2 > 0.5
+    """Tell a unit axis from zeros and from `POSITION_ONLY` and `LOOSE`."""
+    return 0.5 < axis[0] ** 2 + axis[1] ** 2 + axis[2] ** 2 < 2.0
 
 
 @njit(cache=True, inline="always")
@@ -121,7 +123,7 @@ def _pose_error(current: np.ndarray, target: np.ndarray, free_axis: np.ndarray, 
     for a in range(3):
         error[a] = target[a, 3] - current[a, 3]
     turn, error[3:] = np.zeros(3), 0.0
-    if free_axis[0] > 1.5:
+    if free_axis[0] == POSITION_ONLY[0]:
         return
     if is_free(free_axis):
         u, v = np.empty(3), np.empty(3)
@@ -150,7 +152,7 @@ def _pose_error(current: np.ndarray, target: np.ndarray, free_axis: np.ndarray, 
 @njit(cache=True)
 def _leave_out_turns(J: np.ndarray, tool: np.ndarray, free_axis: np.ndarray, axis: np.ndarray) -> None:
     """Remove from the angular rows of J [6, D] the part about the free axis of the tool; `axis` [3] is for scratch."""
-    if free_axis[0] > 1.5:
+    if free_axis[0] == POSITION_ONLY[0]:
         J[3:] = 0.0
     if not is_free(free_axis):
         return
@@ -162,14 +164,15 @@ def _leave_out_turns(J: np.ndarray, tool: np.ndarray, free_axis: np.ndarray, axi
 
 
 @njit(cache=True)
-def _step(chain: Chain, J: np.ndarray, error: np.ndarray, rest: np.ndarray, q: np.ndarray) -> None:
+def _step(chain: Chain, J: np.ndarray, error: np.ndarray, rest: np.ndarray, q: np.ndarray, weight: float) -> float:
     """Take one damped step from q [D], in place; J [6, D] and error [6] are scaled on the way.
 
     Solves (J^T J + (lambda + mu) I) dq = J^T e + mu (rest - q), so that joints which the pose leaves free settle near
-    their rest position; lambda falls with the error.
+    their rest position; lambda falls with the error. The angular rows count with `weight` (m/rad). Returns the largest
+    joint motion, rad.
     """
-    J[3:] *= _ANGLE_WEIGHT
-    error[3:] *= _ANGLE_WEIGHT
+    J[3:] *= weight
+    error[3:] *= weight
     H, gradient = J.T @ J, J.T @ error
     damping = _REST_PULL + 1e-5 + 0.1 * (error @ error)
     for j in range(len(q)):
@@ -184,6 +187,7 @@ def _step(chain: Chain, J: np.ndarray, error: np.ndarray, rest: np.ndarray, q: n
     step *= min(1.0, 0.5 / (np.abs(step).max() + 1e-12))
     for j in range(len(q)):
         q[j] = min(max(q[j] + step[j], chain.q_min[j]), chain.q_max[j])
+    return np.abs(step).max()
 
 
 @njit(cache=True)
@@ -195,7 +199,7 @@ def solve_pose(
     Args:
         chain: The arm.
         target: [4, 4] wanted pose in the base frame, m.
-        free_axis: [3] unit axis in the target's frame about which any turn will do, zeros, or `POSITION_ONLY`.
+        free_axis: [3] unit axis in the target's frame about which any turn will do, zeros, `POSITION_ONLY` or `LOOSE`.
         rest: [D] position to stay near where the pose leaves a choice, rad.
         q: [D] start, rad; holds the answer afterwards.
         iterations: Most steps to take; it gives up earlier where the error has stopped falling.
@@ -207,20 +211,22 @@ def solve_pose(
         Damping by the error: Sugihara (2011), doi:10.1109/TRO.2011.2148230.
     """
     error, axis = np.empty(6), np.empty(3)
-    least, waited = np.inf, 0
+    least, waited, moved = np.inf, 0, np.inf
+    loose = free_axis[0] == LOOSE[0]
+    weight = _LOOSE_WEIGHT if loose else _ANGLE_WEIGHT
     for _ in range(iterations):
         tool, J = chain_jacobian(chain.placements, chain.axes, q)
         _pose_error(tool, target, free_axis, error)
         distance, angle = np.linalg.norm(error[:3]), np.linalg.norm(error[3:])
-        if distance < 5e-4 and angle < 4.4e-3:
+        if distance < 5e-4 and (angle < 4.4e-3 or (loose and moved < 0.02)):
             return True
-        total = distance + _ANGLE_WEIGHT * angle
+        total = distance + weight * angle
         waited = 0 if total < 0.95 * least else waited + 1
         least = min(least, total)
         if waited > _PATIENCE:
             return False
         _leave_out_turns(J, tool, free_axis, axis)
-        _step(chain, J, error, rest, q)
+        moved = _step(chain, J, error, rest, q, weight)
     return False
 
 
@@ -228,11 +234,13 @@ def solve_pose(
 def follow_kernel(
     chain: Chain,
     targets: np.ndarray,
-    free_axis: np.ndarray,
+    free_axes: np.ndarray,
     q_path: np.ndarray,
     max_jump: float,
 ) -> int:
     """Solve the targets [T, 4, 4] one after the other, each from the last; row 0 of q_path [T, D] holds the seed.
+
+    Each row of free_axes [T, 3] is a free axis as `solve_pose` takes it.
 
     Returns:
         -1, or the first row that was not met, or 1000 plus the first row that needed a joint to move more than
@@ -242,7 +250,7 @@ def follow_kernel(
     for t in range(len(targets)):
         # Spare freedom leads slowly back to the comfortable position, without a jump.
         rest = q + _HOMING * (chain.home - q)
-        if not solve_pose(chain, targets[t], free_axis, rest, q, 40 if t == 0 else 25):
+        if not solve_pose(chain, targets[t], free_axes[t], rest, q, 40 if t == 0 else 25):
             return t
         if t > 0 and np.abs(q - q_path[t - 1]).max() > max_jump:
             return 1000 + t
@@ -268,7 +276,8 @@ def follow(
         max_jump: Largest allowed change of a joint between neighbouring poses, rad.
     """
     q_path = np.tile(np.asarray(q_seed, dtype=float), (len(targets), 1))
-    code = follow_kernel(chain, np.ascontiguousarray(targets), np.asarray(free_axis, dtype=float), q_path, max_jump)
+    free_axes = np.tile(np.asarray(free_axis, dtype=float), (len(targets), 1))
+    code = follow_kernel(chain, np.ascontiguousarray(targets, dtype=float), free_axes, q_path, max_jump)
     if code < 0:
         return Reach(True, q_path, -1, f"all {len(targets)} poses are reachable")
     row = code % 1000

@@ -16,7 +16,7 @@ from numba import njit
 from armflow.perception.detection import Detection
 from armflow.planning.distance import DistanceField, build_field, field_distance
 from armflow.planning.grasp.hand import Grasp, finger_boxes
-from armflow.planning.reach import NO_FREE_AXIS, POSITION_ONLY, Chain, chain_of, follow_kernel, is_free, solve_pose
+from armflow.planning.reach import LOOSE, NO_FREE_AXIS, POSITION_ONLY, Chain, chain_of, follow_kernel, solve_pose
 from armflow.planning.scene import Candidate, Scene
 from armflow.robot.capsules import capsule_ends, segment_distance
 from armflow.robot.kinematics import chain_frames, chain_tool
@@ -31,7 +31,8 @@ _ARM_GAP = 0.005  # m between the arm and the scene
 _HAND_GAP = 0.001  # m between the fingers and the scene
 _HANDLE_SPACE = 0.012  # m around a handle's bar that the fingers may enter
 _SWIVEL = 0.6  # rad that a hand may be turned against a bar
-_NODS = np.stack([NO_FREE_AXIS, np.eye(3)[1], np.eye(3)[2], POSITION_ONLY])  # tool axes left free on the way back
+_NOD_AXES = np.stack([NO_FREE_AXIS, np.eye(3)[1], np.eye(3)[2], POSITION_ONLY])  # tool axes left free on the way back
+_NODS = np.repeat(_NOD_AXES[:, None], _BACK_STEPS + 1, axis=1)
 _FAILURES = ("", "out of reach", "hit something", "leave the workspace", "have no room to approach or retreat")
 _REACH, _HIT, _OUTSIDE, _BLOCKED = 1, 2, 3, 4
 
@@ -85,12 +86,20 @@ def free_axis_of(detection: Detection, arm: RobotModel, contact: str) -> np.ndar
     return NO_FREE_AXIS if axis is None else np.eye(3)[axis]
 
 
-def _start_axis(detection: Detection, arm: RobotModel, contact: str) -> np.ndarray:
-    """The same for the grasp itself, which is taken as proposed where the arm can."""
+def _axes_along(detection: Detection, arm: RobotModel, contact: str, rows: int) -> np.ndarray:
+    """Free axis of each row of the path, [T, 3].
+
+    The grasp itself is taken as proposed where the arm can. An arm of five joints that holds a block or a pen keeps the
+    orientation between the grasp and the goal only as well as it can.
+    """
+    axes = np.tile(free_axis_of(detection, arm, contact), (rows, 1))
     if arm.dof >= 6 or detection.kind in ("block", "unknown"):
-        return NO_FREE_AXIS
-    # The yaw of a hand on a bar follows from where the arm stands; `_SWIVEL` bounds it.
-    return np.eye(3)[2] if contact == "pull" else free_axis_of(detection, arm, contact)
+        axes[0] = NO_FREE_AXIS
+    elif contact == "pull":
+        axes[0] = np.eye(3)[2]  # the yaw of a hand on a bar follows from where the arm stands; `_SWIVEL` bounds it
+    if arm.dof < 6 and contact == "grasp" and detection.kind in ("block", "unknown", "pen"):
+        axes[1:-1] = LOOSE
+    return axes
 
 
 def rank_grasps(
@@ -121,12 +130,12 @@ def rank_grasps(
     if field is None or candidate.contact == "pull":
         field = build_field(_obstacles(scene, candidate), scene.table, arm.workspace)
     seeds = [arm.home, scene.q, rng.uniform(arm.q_min, arm.q_max)]
-    axes = [rule(scene.target, arm, candidate.contact) for rule in (free_axis_of, _start_axis)]
+    axes = _axes_along(scene.target, arm, candidate.contact, len(candidate.flow.points_world))
     tester = _Tester(arm, field, candidate, seeds)
     ranked: list[RankedGrasp] = []
     failures: Counter[str] = Counter()
     for grasp in sorted(grasps, key=lambda grasp: -grasp.score):
-        answer = tester.test(grasp, *axes)
+        answer = tester.test(grasp, axes)
         if isinstance(answer, int):
             failures[_FAILURES[answer]] += 1
             continue
@@ -153,8 +162,7 @@ class _World(NamedTuple):
 
     Attributes:
         path: [T, 4, 4] object poses, m.
-        free_axis: [3] axis of the object frame whose turns do not matter, or zeros.
-        start_axis: [3] the same for row 0 alone, where the hand comes as proposed if the arm can.
+        free_axes: [T, 3] axis of the object frame whose turns do not matter, as `solve_pose` takes it.
         release: Whether the hand lets go at the end.
         workspace: [2, 3] allowed tool positions, m.
         frame: [C] as in `Capsules`, without fingers, base and first link.
@@ -166,8 +174,7 @@ class _World(NamedTuple):
     """
 
     path: np.ndarray
-    free_axis: np.ndarray
-    start_axis: np.ndarray
+    free_axes: np.ndarray
     release: bool
     workspace: np.ndarray
     frame: np.ndarray
@@ -223,13 +230,12 @@ class _Tester:
         self._release, self._seeds = candidate.release, np.stack(seeds).astype(float)
         self._fingers: dict[float, np.ndarray] = {}
 
-    def test(self, grasp: Grasp, free_axis: np.ndarray, start_axis: np.ndarray) -> RankedGrasp | int:
+    def test(self, grasp: Grasp, free_axes: np.ndarray) -> RankedGrasp | int:
         """Follow the motion with one grasp; a number tells which of `_FAILURES` stands against it."""
         arm = self._arm
         world = _World(
             self._path,
-            free_axis,
-            start_axis,
+            free_axes,
             self._release,
             arm.workspace,
             *self._parts,
@@ -360,13 +366,13 @@ def _try_ends(world: _World, hold: _Hold, seed: np.ndarray, rows: _Rows) -> int:
     """Solve the last and the first pose, where most grasps that fail do fail; the first goes to row 0 of the path."""
     last = len(world.path) - 1
     rows.path[last] = seed
-    if not solve_pose(hold.object, world.path[last], world.free_axis, hold.tool.home, rows.path[last], 60):
+    if not solve_pose(hold.object, world.path[last], world.free_axes[last], hold.tool.home, rows.path[last], 60):
         return _REACH
     # With a turn left free the path may end otherwise than this, so only reach counts.
-    if not is_free(world.free_axis) and _hits(world, hold, rows.path[last], hold.fingers_held):
+    if not world.free_axes[last].any() and _hits(world, hold, rows.path[last], hold.fingers_held):
         return _HIT
     rows.path[0] = seed
-    if not solve_pose(hold.object, world.path[0], world.start_axis, hold.tool.home, rows.path[0], 60):
+    if not solve_pose(hold.object, world.path[0], world.free_axes[0], hold.tool.home, rows.path[0], 60):
         return _REACH
     return _HIT if _hits(world, hold, rows.path[0], hold.fingers_open) else 0
 
@@ -380,7 +386,7 @@ def _try_seed(world: _World, hold: _Hold, seed: np.ndarray, rows: _Rows) -> int:
     code = _back_off(world, hold, rows.path[0], rows.approach)
     if code:
         return code
-    if follow_kernel(hold.object, world.path, world.free_axis, rows.path, _MAX_JUMP) >= 0:
+    if follow_kernel(hold.object, world.path, world.free_axes, rows.path, _MAX_JUMP) >= 0:
         return _REACH
     if _leaves(world, hold, rows.path):
         return _OUTSIDE

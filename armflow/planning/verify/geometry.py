@@ -179,7 +179,9 @@ class GeometricVerifier:
 
     def _check_table(self, motion: _Motion) -> str:
         """Find the deepest point below the table; what perception already puts below it at the start is forgiven."""
-        heights = np.array([motion.scene.table.height(motion.body_at(s)).min() for s in range(len(motion.rows))])
+        table = motion.scene.table
+        ups = np.einsum("sij,i->sj", motion.rotations, table.normal)
+        heights = (ups @ motion.body_world.T).min(axis=1) + table.height(motion.shifts)
         forgiven = min(max(-heights[0], 0.0), self._limits.penetration)
         depth = float(-heights.min() - forgiven)
         motion.figures["table_depth_m"] = max(depth, 0.0)
@@ -293,7 +295,7 @@ def _motion_of(scene: Scene, candidate: Candidate) -> _Motion:
     points = candidate.flow.points_world
     fits = rigid_path(candidate.flow).Ts_world
     rotations, shifts = fits[:, :3, :3], fits[:, :3, 3]
-    off = np.einsum("tij,nj->tni", rotations, points[0]) + shifts[:, None] - points
+    off = points[0] @ rotations.transpose(0, 2, 1) + shifts[:, None] - points
     # A few mistracked points bend nothing.
     residual = float(np.percentile(np.linalg.norm(off, axis=2), 95, axis=1).max())
     rows = np.arange(len(points), dtype=float)
@@ -330,10 +332,13 @@ def _scene_depths(motion: _Motion, contact_zone: float) -> tuple[float, float]:
     centers = motion.rotations @ motion.body_world.mean(axis=0) + motion.shifts
     left = np.linalg.norm(np.diff(centers, axis=0), axis=1)[::-1].cumsum()[::-1]
     near_end = np.append(left, 0.0) <= contact_zone
+    reach = np.linalg.norm(motion.body_world - motion.body_world.mean(axis=0), axis=1).max() + 0.01
     free = contact = 0.0
     for s in range(1, len(centers)):
-        depths = depth_at(points, s)
-        touching = at_goal & near_end[s]
+        offsets = points - centers[s]
+        close = np.einsum("mi,mi->m", offsets, offsets) < reach**2
+        depths = depth_at(points[close], s)
+        touching = at_goal[close] & near_end[s]
         free, contact = max(free, _third_largest(depths[~touching])), max(contact, _third_largest(depths[touching]))
     return free, contact
 
