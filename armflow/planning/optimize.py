@@ -156,7 +156,10 @@ def _problem(
 
 def _fault(arm: RobotModel, q: np.ndarray, other: np.ndarray) -> str:
     """What is wrong with joint positions and a second array, or nothing."""
-    q = np.asarray(q, dtype=float)
+    try:
+        q = np.asarray(q, dtype=float)
+    except (TypeError, ValueError):
+        return "joint positions are not numbers"
     if q.shape != (arm.dof,) or not np.isfinite(q).all():
         return f"joint positions must be {arm.dof} finite numbers; got {q}"
     over = np.maximum(arm.q_min - q, q - arm.q_max)

@@ -62,7 +62,10 @@ class Problem:
 def hold(problem: Problem, q_start: np.ndarray, status: str, reason: str, figures: dict[str, float]) -> Trajectory:
     """Stay at q_start [D], brought within the limits, and say why."""
     arm = problem.arm
-    q = np.nan_to_num(np.asarray(q_start, dtype=float), nan=0.0) if np.shape(q_start) == (arm.dof,) else arm.home
+    try:
+        q = np.nan_to_num(np.asarray(q_start, dtype=float)).reshape(arm.dof)
+    except (TypeError, ValueError):
+        q = arm.home
     q = np.clip(q, arm.q_min, arm.q_max)
     figures = {**figures, "duration_s": 0.0, "solve_ms": (time.perf_counter() - problem.began) * 1e3}
     return Trajectory(np.stack([q, q]), q[None].copy(), problem.config.dt, status, reason, figures)

@@ -108,8 +108,10 @@ def _fit_rotations(cross: np.ndarray, first: np.ndarray) -> np.ndarray:
     last = first
     for t in range(len(cross)):
         U, _, Vt = np.linalg.svd((cross[t] + 1e-6 * last.T).T)
-        sign = 1.0 if np.linalg.det(U) * np.linalg.det(Vt) > 0 else -1.0
-        last = out[t] = (U * np.array([1.0, 1.0, sign])) @ Vt
+        last = U @ Vt
+        if np.linalg.det(last) < 0.0:  # a reflection: turn the weakest direction round
+            last = (U * np.array([1.0, 1.0, -1.0])) @ Vt
+        out[t] = last
     return out
 
 
