@@ -224,7 +224,8 @@ def _rod(start: np.ndarray, end: np.ndarray, radius: float, rgba: Color) -> Part
     """Make a capsule between two points [3], m."""
     along = (end - start) / np.linalg.norm(end - start)
     turn = Rotation.align_vectors(along[None], np.array([[0.0, 0.0, 1.0]]))[0]
-    return Part("capsule", (radius, float(np.linalg.norm(end - start))), place(*(start + end) / 2, turn), rgba)
+    x, y, z = 0.5 * (start + end)
+    return Part("capsule", (radius, float(np.linalg.norm(end - start))), place(x, y, z, turn), rgba)
 
 
 def _shade(rgba: Color, factor: float) -> Color:

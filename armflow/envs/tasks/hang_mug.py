@@ -36,7 +36,7 @@ class HangMug:
     """
 
     name = "HangMug"
-    max_seconds = 30.0
+    max_seconds = 40.0
 
     def build(self, world: World, arm: RobotModel, *, rng: np.random.Generator) -> None:
         """Lay out mug, rack and up to two distractors."""

@@ -60,7 +60,7 @@ class InsertPen:
         yaw = rng.uniform(-np.pi, np.pi)
         turn = Rotation.from_euler("z", yaw)
         self.target = world.add(
-            self.pen.body(f"{pen_color} pen", COLORS[pen_color]), place(*pen_at, self.pen.radius, turn)
+            self.pen.body(f"{pen_color} pen", COLORS[pen_color]), place(pen_at[0], pen_at[1], self.pen.radius, turn)
         )
         self.reference = world.add(
             self.holder.body(f"{holder_color} holder", COLORS[holder_color]), place(*holder_at, rotation=turn)

@@ -100,7 +100,8 @@ def add_distractors(
             break
         taken = np.vstack([taken, spot])
         spec, height = _distractor(color, rng=rng)
-        handles.append(world.add(spec, place(*spot, height, Rotation.from_euler("z", rng.uniform(-np.pi, np.pi)))))
+        turn = Rotation.from_euler("z", rng.uniform(-np.pi, np.pi))
+        handles.append(world.add(spec, place(spot[0], spot[1], height, turn)))
     return handles
 
 

@@ -46,7 +46,7 @@ class Pour:
     """
 
     name = "Pour"
-    max_seconds = 30.0
+    max_seconds = 40.0
 
     def build(self, world: World, arm: RobotModel, *, rng: np.random.Generator) -> None:
         """Lay out both cups, the beads and up to two distractors."""
