@@ -2,7 +2,8 @@
 
 Tracking needs no loop over points. For points p_i of the tool and targets y_i, with weights w_i and centroids removed,
 
-    sum_i w_i |T p_i - y_i|^2 = W |c - c*|^2 + tr P + k - 2 tr(R C),    C = sum_i w_i p'_i y'_i^T,  P = sum_i w_i p'_i p'_i^T,
+    sum_i w_i |T p_i - y_i|^2 = W |c - c*|^2 + tr P + k - 2 tr(R C),
+    C = sum_i w_i p'_i y'_i^T,    P = sum_i w_i p'_i p'_i^T,
 
 where c is the moved centroid: the same sums as in Umeyama (1991), doi:10.1109/34.88573. A weighted tool pose is the
 special case of points at the tips of the tool's axes, so both use these kernels.
@@ -64,7 +65,7 @@ class Gains(NamedTuple):
 
 @njit(cache=True, error_model="numpy", inline="always")
 def _place(T: np.ndarray, p: np.ndarray, out: np.ndarray) -> None:
-    """out = T p."""
+    """Write T p into out."""
     for i in range(3):
         out[i] = T[i, 0] * p[0] + T[i, 1] * p[1] + T[i, 2] * p[2] + T[i, 3]
 
@@ -93,7 +94,7 @@ def _turns(axes: np.ndarray, frames: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, error_model="numpy")
-def _add_tracking(track: Track, h: int, frames, turns, gradient: np.ndarray, block: np.ndarray, derive: bool) -> float:
+def _add_tracking(track: Track, h: int, frames, turns, gradient, block, derive: bool) -> float:  # noqa: C901 - sums
     """Cost of one waypoint's tracking; adds to its gradient [D] and block [D, D]."""
     dof = turns.shape[0]
     tool = frames[dof]
@@ -250,7 +251,7 @@ def _add_workspace(body: Body, gains: Gains, frames, turns, gradient, block, der
 
 
 @njit(cache=True, error_model="numpy")
-def waypoint_terms(body, field, track, gains, h, q, gradient, block, derive):
+def waypoint_terms(body, field, track, gains, h, q, gradient, block, derive):  # noqa: PLR0913
     """Cost of waypoint h at q [D]; adds to gradient [D] and to the lower triangle of block [D, D] if `derive`."""
     frames = chain_frames(body.placements, body.axes, q)
     turns = _turns(body.axes, frames)
@@ -306,8 +307,7 @@ def clearances(body: Body, field: DistanceField, q: np.ndarray) -> tuple[np.ndar
     Returns:
         [H, S] from each sphere to the scene, m; [H, S, 3] the spheres' centres, m; [H] least between links, m.
     """
-    horizon, dof = q.shape
-    count = len(body.sphere_radius)
+    horizon, count = len(q), len(body.sphere_radius)
     scene, places, own = np.empty((horizon, count)), np.empty((horizon, count, 3)), np.full(horizon, np.inf)
     slope, first, second = np.empty(3), np.empty(3), np.empty(3)
     for h in range(horizon):

@@ -5,7 +5,7 @@ from numba import njit
 
 from armflow.planning._cost import _closest, _place, capsule_places
 from armflow.planning.distance import field_distance
-from armflow.robot.kinematics import chain_frames, chain_tool
+from armflow.robot.kinematics import chain_frames
 
 __all__ = ["connect", "shorten"]
 
@@ -26,7 +26,7 @@ def _end_state(body, field, q):
 
 
 @njit(cache=True, error_model="numpy")
-def _free(body, field, q, margins, ends, states):
+def _free(body, field, q, margins, ends, states):  # noqa: C901 - one early way out per check
     """Whether the arm at q [D] is clear; near an end of the motion it may be as close as there."""
     for d in range(len(q)):
         if not body.q_min[d] <= q[d] <= body.q_max[d]:
@@ -65,14 +65,14 @@ def _free(body, field, q, margins, ends, states):
 def _edge_free(body, field, a, b, margins, ends, states):
     """Whether the straight joint line from a to b is clear, its end included, its start not."""
     steps = max(1, int(np.ceil(np.abs(b - a).max() / RESOLUTION)))
-    for k in range(steps, 0, -1):
+    for k in range(steps, 0, -1):  # noqa: SIM110 - compiled
         if not _free(body, field, a + (b - a) * (k / steps), margins, ends, states):
             return False
     return True
 
 
 @njit(cache=True, error_model="numpy")
-def _grow(body, field, tree, parents, count, target, margins, ends, states):
+def _grow(body, field, tree, parents, count, target, margins, ends, states):  # noqa: PLR0913
     """Extend a tree by one step towards a target: the new count, and 0 trapped, 1 advanced, 2 reached."""
     nearest, least = 0, np.inf
     for n in range(count):
@@ -105,7 +105,7 @@ def _trace(tree, parents, node):
 
 
 @njit(cache=True, error_model="numpy")
-def connect(body, field, q_start, q_goal, margins, ends, most, seed):
+def connect(body, field, q_start, q_goal, margins, ends, most, seed):  # noqa: PLR0913
     """Find a path by growing a tree from each end.
 
     Args:

@@ -44,7 +44,7 @@ def solve_waypoint(body, field, track, gains, h, q, max_iterations):
 
 
 @njit(cache=True, error_model="numpy")
-def _bounded_step(body, q, gradient, block, damping):
+def _bounded_step(body, q, gradient, block, damping):  # noqa: C901 - Cholesky written out
     """Damped Newton step [D] with joints at a limit and pushed against it held still."""
     dof = len(q)
     held = ((q <= body.q_min) & (gradient > 0.0)) | ((q >= body.q_max) & (gradient < 0.0))

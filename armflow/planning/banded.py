@@ -168,7 +168,7 @@ def band_multiply(band: np.ndarray, x: np.ndarray) -> np.ndarray:
 def _inside(rows: np.ndarray, low: np.ndarray, high: np.ndarray, active: np.ndarray) -> bool:
     """Whether the active rows keep their bounds."""
     values, least, most, counts = rows.reshape(-1), low.reshape(-1), high.reshape(-1), active.reshape(-1)
-    for k in range(values.size):
+    for k in range(values.size):  # noqa: SIM110 - compiled
         if counts[k] and not (least[k] <= values[k] <= most[k]):
             return False
     return True
@@ -263,7 +263,7 @@ def _measure(rows, low, high, active, state):
 
 
 @njit(cache=True, error_model="numpy")
-def _centre(rows, low, high, active, state, target, second, push):
+def _centre(rows, low, high, active, state, target, second, push):  # noqa: PLR0913
     """Right-hand side on A's rows for the aim s z = target, with Mehrotra's second-order part if `second`."""
     for k in range(rows.size):
         push[k] = 0.0
@@ -277,7 +277,7 @@ def _centre(rows, low, high, active, state, target, second, push):
 
 
 @njit(cache=True, error_model="numpy")
-def _changes(rows, low, high, active, state, target, second, moved):
+def _changes(rows, low, high, active, state, target, second, moved):  # noqa: PLR0913
     """Fill in the changes of slacks and multipliers that go with A d = moved; return the longest steps for each."""
     primal, dual = 1.0, 1.0
     for k in range(rows.size):
@@ -322,7 +322,7 @@ def _barrier_matrix(band, state, active, pinned, shape):
 
 
 @njit(cache=True, error_model="numpy")
-def _interior_point(band, gradient, q, low, high, setting):
+def _interior_point(band, gradient, q, low, high, setting):  # noqa: C901 - one loop, as in the paper
     """Mehrotra's loop; `setting` is (active, free, pinned, tolerance)."""
     active, free, pinned, tolerance = setting[0].reshape(-1), setting[1], setting[2], setting[3]
     lo, hi, shape = low.reshape(-1), high.reshape(-1), q.shape

@@ -25,7 +25,7 @@ __all__ = ["OptimizeConfig", "Trajectory", "line_poses", "optimize", "plan_joint
 START_SLACK = 0.05  # a measured start may be this far outside its limits; it is brought back, rad
 
 
-def optimize(
+def optimize(  # noqa: PLR0913 - all but four by name
     arm: RobotModel,
     flow: Flow3D,
     T_tool_object: np.ndarray,
@@ -72,7 +72,7 @@ def optimize(
     return result
 
 
-def plan_pose_path(
+def plan_pose_path(  # noqa: PLR0913 - all but three by name
     arm: RobotModel,
     q_start: np.ndarray,
     Ts_world_tool: np.ndarray,

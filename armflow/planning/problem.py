@@ -155,7 +155,7 @@ def _attempt(problem: Problem, track: Track, q_start: np.ndarray, guess: np.ndar
     config = problem.config
     guess[0] = q_start
     gains = problem.gains(guess, follow=True)
-    step = min(max(row_dt, 1.05 * least_row_dt(guess, problem.arm, config)), max(LONGEST_ROW, row_dt))
+    step = config.row_dt or min(max(row_dt, 1.05 * least_row_dt(guess, problem.arm, config)), max(LONGEST_ROW, row_dt))
     bounds = row_bounds(problem, len(guess), step, pin_last=False)
     q, ok = project(guess, bounds)
     if not ok:

@@ -8,7 +8,7 @@ from armflow.perception.flow import Flow3D
 from armflow.robot.arrays import check_finite, check_shape
 from armflow.robot.errors import StackError
 
-__all__ = ["DegenerateFitError", "RigidPath", "fit_rigid", "fit_residual", "point_weights", "rigid_path"]
+__all__ = ["DegenerateFitError", "RigidPath", "fit_residual", "fit_rigid", "point_weights", "rigid_path"]
 
 HIDDEN_WEIGHT = 0.1  # a point that was not seen still says roughly where the object is
 

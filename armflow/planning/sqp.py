@@ -102,7 +102,7 @@ def smooth_weights(velocity: float, acceleration: float, q: np.ndarray) -> np.nd
     return weights
 
 
-def solve_sqp(
+def solve_sqp(  # noqa: PLR0913 - a problem, its start and its solver
     body: Body,
     field: DistanceField,
     track: Track,

@@ -5,6 +5,7 @@ range of its neighbours, so position limits carry over. Along it, x = (ds/dt)^2 
 forward pass over reachable sets as in TOPP-RA (Pham and Pham 2018, doi:10.1109/TRO.2018.2819195).
 """
 
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -105,7 +106,7 @@ def within_limits(q: np.ndarray, arm: MovingArm, dt: float, tolerance: float = 1
 def _creep(rows: np.ndarray, v_step: np.ndarray, a_step: np.ndarray) -> np.ndarray:
     """The same straight segments one by one with a stop at each row, slow enough for any limit, [H', D]."""
     parts = [rows[:1]]
-    for start, end in zip(rows[:-1], rows[1:], strict=True):
+    for start, end in pairwise(rows):
         change = np.abs(end - start)
         steps = int(np.ceil(max((2.0 * change / v_step).max(), np.sqrt((6.2 * change / a_step).max()), 2.0)))
         u = np.arange(1, steps + 1)[:, None] / steps
@@ -151,7 +152,7 @@ def _monotone_slopes(s: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, error_model="numpy")
-def _cubic(s, rows, slopes, h, at, q, tangent, curvature):
+def _cubic(s, rows, slopes, h, at, q, tangent, curvature):  # noqa: PLR0913
     """Value, slope and second derivative [D] of the cubic of piece h at `at`."""
     width = s[h + 1] - s[h]
     u = (at - s[h]) / width
@@ -234,7 +235,7 @@ def _time_nodes(grid, tangents, curvatures, ceiling, v, a):
 
 
 @njit(cache=True, error_model="numpy")
-def _sample(grid, stamps, rate, s, rows, slopes, dt, stretch):
+def _sample(grid, stamps, rate, s, rows, slopes, dt, stretch):  # noqa: PLR0913
     """Path [H', D] every `dt`, slowed down by `stretch` and a little more so that it ends on the grid."""
     steps = max(2, int(np.ceil(stamps[-1] * stretch / dt - 1e-9)))
     tick = stamps[-1] / steps

@@ -75,6 +75,8 @@ class OptimizeConfig:
         v_scale: Share of the velocity limits to use.
         a_scale: Share of the acceleration limits to use.
         tool_speed: Most speed of the tool, m/s; None for no bound.
+        row_dt: Time between waypoints for which the limits are kept while solving, s; None for as long as it takes to
+            follow. The result is timed by the limits again in any case.
         keep_timing: Never run ahead of the flow's own time.
         solver: "banded", or "cvxpy" for the reference.
         max_iterations: Most quadratic programs per start.
@@ -98,6 +100,7 @@ class OptimizeConfig:
     v_scale: float = 0.9
     a_scale: float = 0.8
     tool_speed: float | None = None
+    row_dt: float | None = None
     keep_timing: bool = True
     solver: str = "banded"
     max_iterations: int = 25
