@@ -95,7 +95,7 @@ def _assemble(pieces: list[Piece], rng: np.random.Generator) -> list[tuple[Piece
         if is_cabinet(shape, piece):
             yaw = float(np.arctan2(shape.T_table_object[1, 0], shape.T_table_object[0, 0]))
             box = shape.T_table_object[:2, 3], shape.size[:2]
-            piece, rest = _join(piece, rest, 0.02)
+            piece, rest = _join(piece, rest, 0.06)
             shape = describe_drawer(piece, yaw, *box) or shape
         found.append((piece, shape))
     return [(p, s) for p, s in found if not _contained(p, s, found)]
@@ -131,9 +131,20 @@ def _contained(piece: Piece, shape: Shape, found: list[tuple[Piece, Shape]]) -> 
     return False
 
 
+def _handle_alone(piece: Piece, shape: Shape) -> Piece | None:
+    """The part of a cabinet's piece that a hand takes hold of; None where almost nothing of it is seen."""
+    local = (piece.points - shape.T_table_object[:3, 3]) @ shape.T_table_object[:3, :3]
+    near = (np.abs(local) <= shape.size / 2 + 0.006).all(axis=1)
+    mask = np.zeros_like(piece.mask)
+    mask[tuple(piece.pixels[near].T)] = True
+    return piece_of(piece.view, mask) if near.sum() >= 12 else None
+
+
 def _detection(piece: Piece, shape: Shape, stamp: float) -> Detection:
     """Move a described piece into the world and name it."""
     view: TableView = piece.view
+    if shape.kind == "drawer":
+        piece = _handle_alone(piece, shape) or piece
     points = piece.points @ view.T_world_table[:3, :3].T + view.T_world_table[:3, 3]
     rgb = view.rgb[piece.pixels[:, 0], piece.pixels[:, 1]]
     word = color_word(rgb)

@@ -182,6 +182,7 @@ class FlowController:
         self._planner.timings.clear()
         if isinstance(plan, Plan):
             self._tracker.start(observation.frame, scene.target)
+            self._T_tracked = scene.target.T_world_object.as_matrix()
             self._plan = plan
             self._say(plan.verdict.reason)
         return plan
@@ -221,6 +222,10 @@ class FlowController:
             capsules = robot_capsules(self._arm, observation)
             tracked = self._tracker.update(observation.frame, robot_capsules=capsules, predicted=expected)
         self._tracked = tracked.points_world[tracked.visible]
+        if not tracked.lost:
+            self._T_tracked = tracked.T_world_object
+        elif segment.holds:  # hidden in the hand, it goes where the hand goes
+            self._T_tracked = self._arm.frames(observation.q)[-1] @ plan.ranked.grasp.T_tool_object
         start = plan.scene.target.T_world_object.as_matrix()
         motion = expected @ np.linalg.inv(start)
         predicted = self._tracker.points_start @ motion[:3, :3].T + motion[:3, 3]
@@ -235,7 +240,7 @@ class FlowController:
         self._stage = "check"
         with self._timed("perceive"):
             objects = self._eyes.see(observation)
-        return judge_outcome(self._command, plan.scene, plan.candidate, objects)
+        return judge_outcome(self._command, plan.scene, plan.candidate, objects, self._T_tracked)
 
     def _recover(self, plan: Plan) -> _Stage:
         """Stop where the last chunk ended, let go, back off along the hand, return home."""

@@ -13,7 +13,9 @@ _LIFTED = 0.03  # m that a hanging object keeps from the table
 _PULLED = 0.125  # m that a handle must have moved
 
 
-def judge_outcome(command: Command, before: Scene, candidate: Candidate, now: SceneObjects) -> Verdict:
+def judge_outcome(
+    command: Command, before: Scene, candidate: Candidate, now: SceneObjects, T_world_tracked: np.ndarray
+) -> Verdict:
     """Compare what is seen now with what the candidate promised.
 
     An object that is hidden now (a pen inside its holder, beads inside a cup) counts as done: only evidence of a
@@ -24,10 +26,16 @@ def judge_outcome(command: Command, before: Scene, candidate: Candidate, now: Sc
         before: The scene that the plan was made for.
         candidate: The motion that was carried out.
         now: What is seen afterwards.
+        T_world_tracked: [4, 4] last tracked pose of the target's frame while it moved, m. It judges a drawer: what
+            an open one looks like depends on what is inside.
 
     Returns:
         A verdict whose figures hold the distance behind it, m.
     """
+    if command.relation == "open":
+        start = before.target.T_world_object.as_matrix()
+        moved = float((T_world_tracked[:3, 3] - start[:3, 3]) @ start[:3, 0])
+        return _near("the handle moved {:.3f} m", moved, moved >= _PULLED)
     found = find_object(now.detections, command.target).detection
     if found is None or command.relation == "pour":
         return Verdict(ok=True, reason="nothing seen speaks against success", figures={})
@@ -36,10 +44,6 @@ def judge_outcome(command: Command, before: Scene, candidate: Candidate, now: Sc
     if command.relation in ("place", "push"):
         off = float(np.linalg.norm(position[:2] - goal[:2]))
         return _near("the object is {:.3f} m from its goal", off, off <= _NEAR)
-    if command.relation == "open":
-        start = before.target.T_world_object
-        moved = float((position - start.translation) @ start.rotation.as_matrix()[:, 0])
-        return _near("the handle moved {:.3f} m", moved, moved >= _PULLED)
     if command.relation == "hang":
         height = float(np.percentile(now.table.height(found.state.points_world), 5))
         return _near("the object hangs {:.3f} m above the table", height, height >= _LIFTED)
