@@ -63,14 +63,14 @@ class Gains(NamedTuple):
     acceleration: float
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@njit(cache=True, error_model="numpy")
 def _place(T: np.ndarray, p: np.ndarray, out: np.ndarray) -> None:
     """Write T p into out."""
     for i in range(3):
         out[i] = T[i, 0] * p[0] + T[i, 1] * p[1] + T[i, 2] * p[2] + T[i, 3]
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@njit(cache=True, error_model="numpy")
 def _point_jacobian(frames, turns, last: int, p: np.ndarray, out: np.ndarray) -> None:
     """Velocity [3, D] of a point p carried by joint `last` and those before it."""
     for j in range(turns.shape[0]):
@@ -137,7 +137,7 @@ def _add_tracking(track: Track, h: int, frames, turns, gradient, block, derive: 
     return cost
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@njit(cache=True, error_model="numpy")
 def _add_row(row: np.ndarray, depth: float, weight: float, gradient: np.ndarray, block: np.ndarray) -> None:
     """Add the hinge weight/2 max(0, depth - row . dq)^2."""
     for a in range(len(row)):

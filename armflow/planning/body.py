@@ -84,18 +84,14 @@ def _spheres(
     dof: int, frame: np.ndarray, a: np.ndarray, b: np.ndarray, radius: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Spheres along the moving capsules, neighbours one radius apart: frame [S], centre [S, 3], radius [S]."""
-    frames, centers, radii = [], [], []
-    for f, start, end, r in zip(frame, a, b, radius, strict=True):
-        if not 0 < f <= dof:
-            continue
-        count = max(2, int(np.ceil(np.linalg.norm(end - start) / max(r, 0.005))) + 1)
-        share = np.linspace(0.0, 1.0, count)[:, None]
-        frames.append(np.full(count, f))
-        centers.append(start + share * (end - start))
-        radii.append(np.full(count, r))
-    if not frames:
-        return np.zeros(0, dtype=np.int64), np.zeros((0, 3)), np.zeros(0)
-    return np.concatenate(frames), np.concatenate(centers), np.concatenate(radii)
+    moving = (frame > 0) & (frame <= dof)
+    frame, a, b, radius = frame[moving], a[moving], b[moving], radius[moving]
+    length = np.sqrt(((b - a) ** 2).sum(1))
+    count = np.maximum(2, np.ceil(length / np.maximum(radius, 0.005)).astype(int) + 1)
+    owner = np.repeat(np.arange(len(frame)), count)
+    place = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
+    share = (place / (count[owner] - 1))[:, None]
+    return frame[owner], a[owner] + share * (b - a)[owner], radius[owner]
 
 
 def _thin_carried(points: np.ndarray, most: int = 48) -> np.ndarray:

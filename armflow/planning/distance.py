@@ -143,7 +143,7 @@ def _splat(squared: np.ndarray, points: np.ndarray, origin: np.ndarray, voxel: f
                     row[k] = min(row[k], base + dz * dz)
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@njit(cache=True, error_model="numpy")
 def _trilinear(field: DistanceField, p: np.ndarray, gradient: np.ndarray) -> float:
     """Interpolate the grid at p [3]; outside it everything is free."""
     values, voxel = field.values, field.voxel

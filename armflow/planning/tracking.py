@@ -99,20 +99,17 @@ def line_poses(T_start: np.ndarray, T_end: np.ndarray, *, spacing: float = 0.015
 
 
 def _fit_rotations(cross: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Rotation [T, 3, 3] of each fit; what the points leave open stays as in the row before.
+    """Rotation [T, 3, 3] of each fit; what the points leave open stays as in `first` [3, 3].
 
-    The rotation that maximises tr(R C), Umeyama (1991), doi:10.1109/34.88573, with a pull of (1 mm)^2 towards the
-    row before.
+    The rotation that maximises tr(R C), Umeyama (1991), doi:10.1109/34.88573, with a pull of (1 mm)^2 towards `first`,
+    and once more with the pull towards what that gave, which takes its bias away.
     """
-    out = np.empty_like(cross)
-    last = first
-    for t in range(len(cross)):
-        U, _, Vt = np.linalg.svd((cross[t] + 1e-6 * last.T).T)
-        last = U @ Vt
-        if np.linalg.det(last) < 0.0:  # a reflection: turn the weakest direction round
-            last = (U * np.array([1.0, 1.0, -1.0])) @ Vt
-        out[t] = last
-    return out
+    nearest = np.broadcast_to(first, cross.shape)
+    for _ in range(2):
+        U, _, Vt = np.linalg.svd(cross.transpose(0, 2, 1) + 1e-6 * nearest)
+        U[:, :, 2] *= np.sign(np.linalg.det(U @ Vt))[:, None]  # a reflection: turn the weakest direction round
+        nearest = U @ Vt
+    return nearest
 
 
 def _rigid_track(center, target, stiffness, moment, rotations) -> Track:
