@@ -109,30 +109,35 @@ class Planner:
                 candidates = self._model.predict(scene, command, rng=self._rng)
             except FlowError as error:
                 return Refusal(str(error), final=True)
-        with self._timed("verify"):
-            verdicts = self._verifier.judge_all(scene, candidates, self._arm)
-        passing = [(c, v) for c, v in zip(candidates, verdicts, strict=True) if v.ok]
-        if not passing:
-            return Refusal(self._verifier.best(candidates, verdicts).reason, final=False)
         with self._timed("field"):
             field = build_field(scene.obstacles_world, scene.table, self._arm.workspace)
             whole = np.concatenate([scene.obstacles_world, scene.target.state.points_world])
             full_field = build_field(whole, scene.table, self._arm.workspace)
-        reason = "no grasp"
-        for candidate, verdict in sorted(passing, key=lambda pair: -pair[0].score):
+        verdicts: list[Verdict] = []
+        refusals: list[str] = []
+        grasps: list[Grasp] = []
+        candidates = sorted(candidates, key=lambda candidate: -candidate.score)
+        for candidate in candidates:
+            with self._timed("verify"):
+                verdicts.append(self._verifier.judge(scene, candidate, self._arm))
+            if not verdicts[-1].ok:
+                continue
             with self._timed("grasp"):
-                result = rank_grasps(
-                    self._grasps(scene, candidate), candidate, scene, self._arm, rng=self._rng, field=field, enough=2
-                )
-            reason = result.reason
+                if not grasps or candidate.contact == "push":  # only a push depends on where the object goes
+                    grasps = self._grasps(scene, candidate)
+                result = rank_grasps(grasps, candidate, scene, self._arm, rng=self._rng, field=field, enough=2)
+            refusals.append(result.reason)
             for ranked in result.ranked:
                 before = self._before(scene, candidate, ranked, full_field)
                 if isinstance(before, str):
-                    reason = before
+                    refusals[-1] = before
                     continue
-                spoken = Verdict(True, f"{verdict.reason}; {ranked.grasp.kind} contact {ranked.reason}", verdict.figures)
-                return Plan(scene, candidate, ranked, spoken, field, before)
-        return Refusal(f"no grasp allows the motion: {reason}", final=False)
+                verdict = verdicts[-1]
+                spoken = f"{verdict.reason}; {ranked.grasp.kind} contact {ranked.reason}"
+                return Plan(scene, candidate, ranked, replace(verdict, reason=spoken), field, before)
+        if refusals:
+            return Refusal(f"no grasp allows any of {len(refusals)} motions (first: {refusals[0]})", final=False)
+        return Refusal(self._verifier.best(candidates, verdicts).reason, final=False)
 
     def plan_after_grip(self, plan: Plan, q: np.ndarray) -> tuple[Segment, ...] | Refusal:
         """Plan what follows the grip from where the arm now stands, q [D] rad.

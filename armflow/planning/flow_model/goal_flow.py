@@ -7,6 +7,7 @@ model answers the same call, `predict`, with points that need not move rigidly.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from typing import Protocol
 
 import numpy as np
@@ -58,7 +59,7 @@ class GoalFlowConfig:
     pull: float = 0.155
     tilt: float = 2.2
     lip_offset: float = 0.012
-    most_candidates: int = 12
+    most_candidates: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,16 +194,19 @@ def _pour(scene: Scene, config: GoalFlowConfig) -> list[_Motion]:
     away = start[:2, 3] - center[:2]
     base = np.arctan2(away[1], away[0])
     motions = []
-    for turn in np.deg2rad([0.0, 25.0, -25.0, 50.0, -50.0, 80.0, -80.0, 120.0, -120.0, 160.0, -160.0]):
+    turns = np.deg2rad([0.0, 25.0, -25.0, 50.0, -50.0, 80.0, -80.0, 120.0, -120.0])
+    for turn, (less, higher) in product(turns, ((0.0, 0.0), (0.3, 0.03), (0.3, 0.06))):
         out = np.array([np.cos(base + turn), np.sin(base + turn), 0.0])
-        over = np.append(center[:2], 0.0) + config.lip_offset * out
-        level = pose(start[:3, :3], over + radius * out + carry * _UP)
+        foot = np.append(center[:2], 0.0) + (config.lip_offset + radius) * out
+        level = pose(start[:3, :3], foot + carry * _UP)
         tilted = [
-            _tilted(level, over + radius * out, angle, -out, (radius, height), rim_height + clear)
-            for angle, clear in ((a, _lip_clearance(a, wide, height)) for a in np.linspace(0.0, config.tilt, 7)[1:])
+            _tilted(level, foot, angle, -out, (radius, height), rim_height + higher + clear)
+            for angle, clear in (
+                (a, _lip_clearance(a, wide, height)) for a in np.linspace(0.0, config.tilt - less, 7)[1:]
+            )
         ]
         lifted = shifted(start, (carry - start[2, 3]) * _UP)
-        motions.append(_Motion(np.stack([start, lifted, level, *tilted]), 1.0 - 0.2 * abs(turn)))
+        motions.append(_Motion(np.stack([start, lifted, level, *tilted]), 1.0 - 0.2 * abs(turn) - 5.0 * higher))
     return motions
 
 
