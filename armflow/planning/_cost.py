@@ -71,7 +71,7 @@ def _place(T: np.ndarray, p: np.ndarray, out: np.ndarray) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def _point_jacobian(frames, turns, last: int, p: np.ndarray, out: np.ndarray) -> None:
+def _point_jacobian(frames, turns, last, p, out):
     """Velocity [3, D] of a point p carried by joint `last` and those before it."""
     for j in range(turns.shape[0]):
         if j > last:
@@ -138,7 +138,7 @@ def _add_tracking(track: Track, h: int, frames, turns, gradient, block, derive: 
 
 
 @njit(cache=True, error_model="numpy")
-def _add_row(row: np.ndarray, depth: float, weight: float, gradient: np.ndarray, block: np.ndarray) -> None:
+def _add_row(row, depth, weight, gradient, block):
     """Add the hinge weight/2 max(0, depth - row . dq)^2."""
     for a in range(len(row)):
         if row[a] == 0.0:
@@ -231,7 +231,7 @@ def _add_self(body: Body, gains: Gains, frames, turns, gradient, block, derive: 
 
 
 @njit(cache=True, error_model="numpy")
-def _add_workspace(body: Body, gains: Gains, frames, turns, gradient, block, derive: bool) -> float:
+def _add_workspace(body: Body, gains: Gains, frames, turns, gradient, block, derive):
     """Cost of the tool's origin outside its box."""
     dof = turns.shape[0]
     place = frames[dof, :3, 3]

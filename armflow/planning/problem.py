@@ -123,7 +123,7 @@ def solve_tracking(
     """
     config, gains = problem.config, problem.gains_of_reaching(len(track.target))
     guess = follow_chain(problem.body, problem.field, track, gains, q_start, False)
-    first = best = _attempt(problem, track, q_start, guess, row_dt)
+    best = _attempt(problem, track, q_start, guess, row_dt)
     result = _conclude(problem, best)
     for _ in range(config.restarts):
         if result.ok:
@@ -134,8 +134,6 @@ def solve_tracking(
             other = _conclude(problem, attempt)
             if other.ok or not best.reached(config):
                 best, result = attempt, other
-    if not result.ok and not best.reached(config):
-        best = min((first, best), key=lambda attempt: attempt.cost)
     return result
 
 

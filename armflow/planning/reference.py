@@ -48,7 +48,7 @@ def solve_cvxpy(sub: Subproblem) -> tuple[np.ndarray, bool]:
     p["free"].value = np.repeat(~sub.bounds.pinned[:, None], dof, axis=1).astype(float)
     try:
         program.problem.solve(solver=cp.CLARABEL)
-    except cp.error.SolverError:
+    except cp.SolverError:
         return np.zeros_like(sub.q), False
     if program.step.value is None:
         return np.zeros_like(sub.q), False

@@ -16,8 +16,8 @@ from armflow.robot.model import RobotModel
 
 __all__ = ["optimize_rows"]
 
-# Rows of the flow, bar and SLSQP on the same class of machine, ms. ReKep, arXiv:2409.01652, appendix: its solvers
-# (dual annealing, then SLSQP) take 11 to 46 s for a path.
+# Rows of the flow: the bar, and what SLSQP took where the bar was set, ms. The solvers of ReKep (arXiv:2409.01652)
+# took 11 to 46 s for a path there.
 _BARS = {16: (8.0, 22.0), 32: (15.0, 137.0)}
 _TABLE = TablePlane(normal=np.array([0.0, 0.0, 1.0]), offset=0.0)
 
