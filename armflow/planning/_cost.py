@@ -203,7 +203,7 @@ def capsule_places(body: Body, frames: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 @njit(cache=True, error_model="numpy")
-def _add_self(body: Body, gains: Gains, frames, turns, gradient, block, derive: bool) -> float:
+def _add_self(body: Body, gains: Gains, frames, turns, gradient, block, derive):
     """Cost of pairs of links closer to one another than the margin."""
     dof = turns.shape[0]
     starts, ends = capsule_places(body, frames)

@@ -5,6 +5,7 @@ from armflow.planning.timing import retime, within_limits
 from armflow.robot.embodiments import load_arm
 from armflow.robot.errors import ShapeError
 from armflow.robot.kinematics import chain_tool
+from armflow.robot.limiter import Limiter
 
 ARM = load_arm("panda")
 
@@ -50,6 +51,19 @@ def test_retime_of_no_motion_stays():
 def test_retime_waits_for_the_rows():
     path = np.linspace(ARM.home, ARM.home + 0.01, 11).clip(ARM.q_min, ARM.q_max)
     assert (len(retime(path, ARM, row_dt=0.2)) - 1) * 0.04 >= 2.0 - 0.04
+
+
+def test_limiter_has_nothing_to_clip():
+    rng = np.random.default_rng(2)
+    for _ in range(10):
+        path = ARM.home + np.cumsum(rng.normal(0.0, 0.03, (8, ARM.dof)), axis=0)
+        limiter = Limiter(ARM, 0.04)
+        limiter.start(path[0])
+        for row in retime(path, ARM)[1:]:
+            sent = limiter.limit(row)
+            assert not sent.clipped, sent.reason
+            assert not sent.rejected, sent.reason
+            np.testing.assert_allclose(sent.q, row, atol=1e-9)
 
 
 def test_retime_refuses_what_is_not_finite():
