@@ -33,19 +33,22 @@ class Pen:
     radius: float
 
     def body(self, name: str, rgba: Color) -> BodySpec:
-        """Make its body: a cylinder, kept from rolling away by rolling friction."""
-        along = Rotation.from_euler("y", np.pi / 2)
+        """Make its body: drawn round, eight-sided in collisions.
+
+        It lies on a flat side and is held by two, since Bullet turns the normals of a held cylinder round now and then.
+        """
         cap, tip = 0.02, 0.006
-        barrel = self.length - cap - tip
         dark = _shade(rgba, 0.55)
-        parts = (
-            Part("cylinder", (self.radius, barrel), place((cap - tip) / 2, rotation=along), rgba),
-            Part("cylinder", (self.radius, cap), place((cap - self.length) / 2, rotation=along), dark),
-            Part("cylinder", (0.6 * self.radius, tip), place((self.length - tip) / 2, rotation=along), dark),
-        )
-        return BodySpec(
-            name, parts, 0.02, friction=0.8, rolling_friction=5e-4, spinning_friction=1e-3, angular_damping=0.2
-        )
+        upright = Rotation.from_euler("y", np.pi / 2)
+
+        def stick(start: float, end: float, color: Color) -> Part:
+            size = (0.0, self.radius, end - start, 0.0, 8)
+            return Part("tube", size, place(start, rotation=upright), color)
+
+        half = self.length / 2
+        nib = Part("cylinder", (0.6 * self.radius, tip), place(half - tip / 2, rotation=upright), dark)
+        parts = (stick(cap - half, half - tip, rgba), stick(-half, cap - half, dark), nib)
+        return BodySpec(name, parts, 0.02, friction=0.8)
 
 
 @dataclass(frozen=True, slots=True)

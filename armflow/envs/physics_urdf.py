@@ -14,7 +14,7 @@ from armflow.robot.model import Gripper
 
 __all__ = ["physics_urdf"]
 
-_PROUD = 0.0010  # m by which a pad stands out of the mesh, so that it is the pad that touches
+_PROUD = 0.0018  # m by which a pad stands out of the mesh: more than Bullet's margin, within which normals may flip
 _THICKNESS = 0.006  # m
 
 
