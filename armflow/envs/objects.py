@@ -48,7 +48,7 @@ class Pen:
         half = self.length / 2
         nib = Part("cylinder", (0.6 * self.radius, tip), place(half - tip / 2, rotation=upright), dark)
         parts = (stick(cap - half, half - tip, rgba), stick(-half, cap - half, dark), nib)
-        return BodySpec(name, parts, 0.02, friction=0.8)
+        return BodySpec(name, parts, 0.02, friction=0.8, spinning_friction=2e-3)
 
 
 @dataclass(frozen=True, slots=True)
