@@ -9,7 +9,7 @@ __all__ = ["CONTROLLER_NAMES", "SOLVERS", "TASKS", "arm_names", "pick", "pick_ar
 
 TASKS = ("Push", "PickPlace", "InsertPen", "HangMug", "Pour", "OpenDrawer")
 CONTROLLER_NAMES = ("flow", "oracle", "random", "hold")
-SOLVERS = ("fast", "cvxpy")
+SOLVERS = ("banded", "cvxpy")
 
 
 def arm_names() -> tuple[str, ...]:

@@ -21,10 +21,10 @@ class ControllerOptions:
     """What a user may choose about a controller.
 
     Attributes:
-        solver: "fast" (the banded solver) or "cvxpy" (the readable reference).
+        solver: "banded" (the banded solver) or "cvxpy" (the readable reference).
     """
 
-    solver: str = "fast"
+    solver: str = "banded"
 
 
 @dataclass

@@ -25,7 +25,7 @@ class EpisodeSpec:
         arm: Name of the arm, or a YAML file.
         controller: Name of the controller.
         seed: Seed of the layout, of the camera's noise and of the controller.
-        solver: "fast" or "cvxpy".
+        solver: "banded" or "cvxpy".
         camera: Width and height of the controller's camera, px.
         noise: Whether depth is as noisy as a real sensor's.
         max_seconds: Longest time in the world, s.
@@ -36,7 +36,7 @@ class EpisodeSpec:
     arm: str
     controller: str
     seed: int
-    solver: str = "fast"
+    solver: str = "banded"
     camera: tuple[int, int] = (320, 240)
     noise: bool = True
     max_seconds: float = 60.0

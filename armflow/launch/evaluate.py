@@ -35,7 +35,7 @@ class Evaluate:
     """First seed."""
     jobs: int = 2
     """Processes, each on one thread; results do not depend on it."""
-    solver: str = "fast"
+    solver: str = "banded"
     """Trajectory solver."""
     camera_size: tuple[int, int] = (320, 240)
     """Width and height of the controller's camera, px."""
@@ -43,8 +43,8 @@ class Evaluate:
     """Perfect depth instead of a real sensor's."""
     max_seconds: float = 60.0
     """Longest episode, in the world's time, s."""
-    videos: int = 3
-    """Failures filmed for each task and arm (and one success), by playing them again; 0 for none."""
+    videos: int = 2
+    """Failures filmed for each task and arm, by playing them again; 0 for none."""
     out: Path = field(default_factory=lambda: Path("runs") / time.strftime("eval-%Y%m%d-%H%M%S"))
     """Folder of the run; results that it already holds are kept, and only what is missing is run."""
 
@@ -165,9 +165,8 @@ def _film(
     videos = make_folder(folder / "videos")
     jobs = []
     for group in _groups(specs):
-        done = [spec for spec in group if results[spec].outcome.success]
         lost = [spec for spec in group if not results[spec].outcome.success and results[spec].instruction]
-        jobs += [(spec, str(videos / video_of(spec))) for spec in (*lost[: options.videos], *done[:1])]
+        jobs += [(spec, str(videos / video_of(spec))) for spec in lost[: options.videos]]
     jobs = [job for job in jobs if not Path(job[1]).exists()]
     if jobs:
         print(f"filming {len(jobs)} of them again")

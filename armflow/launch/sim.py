@@ -33,7 +33,7 @@ class Sim:
     """How many."""
     gui: bool = False
     """Open pybullet's window."""
-    solver: str = "fast"
+    solver: str = "banded"
     """Trajectory solver."""
     camera_size: tuple[int, int] = (320, 240)
     """Width and height of the controller's camera, px."""

@@ -16,7 +16,7 @@ WRONG = [
     (["sim", "--task", "Juggle"], "no task 'Juggle'; choose from Push, PickPlace"),
     (["sim", "--arm", "octopus"], "no arm 'octopus'; choose from "),
     (["sim", "--controller", "psychic"], "no controller 'psychic'; choose from flow, oracle"),
-    (["sim", "--solver", "abacus"], "no solver 'abacus'; choose from fast, cvxpy"),
+    (["sim", "--solver", "abacus"], "no solver 'abacus'; choose from banded, cvxpy"),
     (["sim", "--speed", "9"], "unrecognized options: --speed, 9; choose from --task, --arm"),
     (["sim", "--seed", "x"], "error parsing --seed"),
     (["sim", "--seed", "-1"], "--seed is -1"),
