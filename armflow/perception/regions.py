@@ -20,6 +20,8 @@ class SegmentConfig:
         min_height: Height above the table at which a pixel stands out, m (it grows with depth squared).
         chroma: Distance in the a, b plane of CIELAB from the table's colour that tells a flat object.
         lightness: Difference in L from the table's colour that tells a flat gray object.
+        tint: Distance in chromaticity (as `hue_step`) within which something flat and darker than the table may be shadow.
+        umbra: Share of the table's brightness that the deepest shadow keeps.
         gap: Depth step between neighbouring pixels that parts two objects, m per m of distance.
         hue_step: Step in chromaticity (r, g of r + g + b = 1) that parts two touching objects.
         light_step: Step in log brightness that parts two touching objects.
@@ -29,6 +31,8 @@ class SegmentConfig:
     min_height: float = 0.005
     chroma: float = 14.0
     lightness: float = 24.0
+    tint: float = 0.014
+    umbra: float = 0.35
     gap: float = 0.02
     hue_step: float = 0.055
     light_step: float = 0.7
@@ -71,13 +75,22 @@ def _foreground(height: np.ndarray, depth: np.ndarray, rgb: np.ndarray, config: 
     spread = np.median(np.abs(away[on_table]), axis=0)
     chroma = np.hypot(away[..., 1], away[..., 2]) > max(config.chroma, 6 * np.hypot(spread[1], spread[2]))
     bound = max(config.lightness, 6 * spread[0])  # darker may be shadow
-    other = chroma | (away[..., 0] > 0.6 * bound) | (away[..., 0] < -bound)
+    other = chroma | (away[..., 0] > 0.6 * bound) | ((away[..., 0] < -bound) & ~_shadow(rgb, on_table, config))
     raised = (_smooth(np.clip(height, -level, level)) > 0.45 * level) & (height > 0.3 * level)
     front = (height > level) | (other & on_table) | raised
     lost = np.isnan(height)  # no reason to think a pixel beside them alone
     square = np.ones((2, 2), np.uint8)
     core = cv2.erode((front | lost).astype(np.uint8), square, anchor=(0, 0))
     return front & (cv2.dilate(core, square, anchor=(1, 1)) > 0)
+
+
+def _shadow(rgb: np.ndarray, on_table: np.ndarray, config: SegmentConfig) -> np.ndarray:
+    """Pixels [H, W] of the table's tint that are darker than it, though not black: light is missing, nothing lies there."""
+    mean = cv2.blur(rgb, (3, 3)).astype(float)
+    table = np.median(rgb[on_table], axis=0).astype(float)
+    share = mean.sum(-1) / max(table.sum(), 1.0)
+    tint = (mean[..., :2] + 5) / (mean.sum(-1) + 15)[..., None] - (table[:2] + 5) / (table.sum() + 15)
+    return (np.linalg.norm(tint, axis=-1) < config.tint) & (share > config.umbra)
 
 
 def _smooth(height: np.ndarray) -> np.ndarray:
@@ -146,7 +159,9 @@ def _drop_small(labels: np.ndarray, least: int) -> np.ndarray:
     return numbers[labels]
 
 
-def _merge(labels: np.ndarray, points: np.ndarray, chroma: np.ndarray, light: np.ndarray, config: SegmentConfig) -> np.ndarray:
+def _merge(
+    labels: np.ndarray, points: np.ndarray, chroma: np.ndarray, light: np.ndarray, config: SegmentConfig
+) -> np.ndarray:
     """Join pieces of one colour that touch in space, or of which one stands inside the other's outline (a cup's walls)."""
     count = int(labels.max())
     if count < 2:

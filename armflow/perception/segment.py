@@ -63,7 +63,7 @@ def perceive(
     view = view_from(frame, table)
     labels = segment(view, skip, config)
     pieces = [piece_of(view, labels == k) for k in range(1, int(labels.max()) + 1)]
-    found = _assemble([p for p in pieces if p is not None], rng)
+    found = _assemble(_whole_discs([p for p in pieces if p is not None], rng), rng)
     detections = [_detection(piece, shape, frame.stamp) for piece, shape in found]
     detections.sort(key=lambda d: float(np.linalg.norm(d.state.points_world.mean(0))))
     above = (view.points[..., 2] > 0.005) & ~skip
@@ -79,6 +79,37 @@ def _skip(frame: RGBDFrame, robot: RobotCapsules | np.ndarray | None) -> np.ndar
         check_shape("robot", robot, "H W", dict(zip("HW", frame.depth.shape, strict=True)))
         return robot.astype(bool)
     return robot_mask(frame, *robot)
+
+
+def _whole_discs(pieces: list[Piece], rng: np.random.Generator) -> list[Piece]:
+    """Join flat pieces of one colour that lie on one circle: a disc that something stands on is seen as arcs."""
+    whole: list[Piece] = []
+    for piece in pieces:
+        for k, other in enumerate(whole):
+            joined = _one_disc(other, piece, rng)
+            if joined is not None:
+                whole[k] = joined
+                break
+        else:
+            whole.append(piece)
+    return whole
+
+
+def _one_disc(first: Piece, second: Piece, rng: np.random.Generator) -> Piece | None:
+    """Both pieces in one where they are parts of one disc."""
+    if max(first.top, second.top) > 0.012 or _word(first) != _word(second):
+        return None
+    joined = piece_of(first.view, first.mask | second.mask)
+    shape = describe(joined, rng=rng) if joined is not None else None
+    if joined is None or shape is None or shape.kind != "disc":
+        return None
+    reach = np.linalg.norm(joined.points[:, :2] - shape.T_table_object[:2, 3], axis=1)
+    return joined if np.quantile(reach, 0.98) < shape.size[0] / 2 + 0.004 else None
+
+
+def _word(piece: Piece) -> str:
+    """Colour word of a piece."""
+    return color_word(piece.view.rgb[tuple(piece.pixels.T)])
 
 
 def _assemble(pieces: list[Piece], rng: np.random.Generator) -> list[tuple[Piece, Shape]]:
@@ -147,7 +178,7 @@ def _detection(piece: Piece, shape: Shape, stamp: float) -> Detection:
         piece = _handle_alone(piece, shape) or piece
     points = piece.points @ view.T_world_table[:3, :3].T + view.T_world_table[:3, 3]
     rgb = view.rgb[piece.pixels[:, 0], piece.pixels[:, 1]]
-    word = color_word(rgb)
+    word = _word(piece)
     noun = "object" if shape.kind == "unknown" else shape.kind
     state = ObjectState(f"{word} {noun}", points, np.zeros_like(points), stamp)
     T = RigidTransform.from_matrix(view.T_world_table @ shape.T_table_object)
