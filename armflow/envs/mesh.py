@@ -1,4 +1,4 @@
-"""Triangle meshes: the few solids that tasks are built from, and what one does to any mesh (move, merge, decimate)."""
+"""Triangle meshes: the few solids that tasks are built from, and what one does to any mesh (move, merge, weld)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,16 +13,12 @@ __all__ = [
     "box_mesh",
     "capsule_mesh",
     "cylinder_mesh",
-    "decimate",
     "merge_meshes",
     "revolve",
     "sphere_mesh",
     "transform_mesh",
     "weld",
 ]
-
-_QUADRIC_PULL = 1e-3
-"""Weight that pulls a cluster's vertex to the mean of its members, relative to the quadric's own size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,56 +136,3 @@ def weld(mesh: Mesh, tolerance: float = 1e-7) -> Mesh:
     """Join vertices closer than about `tolerance` m, as files without shared vertices need it."""
     _, first, group = np.unique(np.round(mesh.vertices / tolerance), axis=0, return_index=True, return_inverse=True)
     return _regroup(mesh, group.reshape(-1), mesh.vertices[first])
-
-
-def _cells(mesh: Mesh, cell: float) -> np.ndarray:
-    """Number the grid cells that vertices lie in: [V]."""
-    keys = np.floor((mesh.vertices - mesh.vertices.min(axis=0)) / cell).astype(np.int64)
-    return np.unique(keys @ np.array([1, 1 << 20, 1 << 40]), return_inverse=True)[1].reshape(-1)
-
-
-def _survivors(mesh: Mesh, group: np.ndarray) -> int:
-    """Count the faces that keep three different corners."""
-    a, b, c = group[mesh.faces].T
-    return int(((a != b) & (b != c) & (c != a)).sum())
-
-
-def _cluster(mesh: Mesh, group: np.ndarray, cell: float) -> Mesh:
-    """Join the vertices of each group where their planes meet best (quadric error, Lindstrom's section 3)."""
-    origin = mesh.vertices.mean(axis=0)
-    vertices = mesh.vertices - origin
-    count = np.bincount(group)
-    mean = np.stack([np.bincount(group, vertices[:, k]) for k in range(3)], axis=1) / count[:, None]
-    corner = vertices[mesh.faces]
-    normal = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])  # length = twice the area
-    offset = np.einsum("fi,fi->f", normal, corner[:, 0])
-    A, b = np.zeros((len(count), 3, 3)), np.zeros((len(count), 3))
-    for k in range(3):
-        np.add.at(A, group[mesh.faces[:, k]], normal[:, :, None] * normal[:, None, :])
-        np.add.at(b, group[mesh.faces[:, k]], normal * offset[:, None])
-    pull = _QUADRIC_PULL * np.trace(A, axis1=1, axis2=2) + 1e-30
-    best = np.linalg.solve(A + pull[:, None, None] * np.eye(3), (b + pull[:, None] * mean)[..., None])[..., 0]
-    stray = np.linalg.norm(best - mean, axis=1) > cell  # a bad fit may leave its cell; the mean never does
-    return _regroup(mesh, group, np.where(stray[:, None], mean, best) + origin)
-
-
-def decimate(mesh: Mesh, max_faces: int) -> Mesh:
-    """Simplify by clustering vertices on about the finest grid that keeps at most `max_faces` triangles.
-
-    Raises:
-        ValueRangeError: `max_faces` is below 4.
-
-    Reference:
-        Lindstrom (2000), Out-of-core simplification of large polygonal models, doi:10.1145/344779.344912.
-    """
-    if max_faces < 4:
-        raise ValueRangeError("max_faces", max_faces, "at least 4")
-    if len(mesh.faces) <= max_faces:
-        return mesh
-    coarse = 1.01 * float(np.ptp(mesh.vertices, axis=0).max())
-    fine = coarse / 4096
-    for _ in range(10):  # bisection on the logarithm of the cell size
-        cell = float(np.sqrt(coarse * fine))
-        too_many = _survivors(mesh, _cells(mesh, cell)) > max_faces
-        coarse, fine = (coarse, cell) if too_many else (cell, fine)
-    return _cluster(mesh, _cells(mesh, coarse), coarse)

@@ -14,14 +14,15 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from armflow.envs.mesh import Mesh, decimate, merge_meshes, transform_mesh, weld
+from armflow.envs.decimate import decimate
+from armflow.envs.mesh import Mesh, merge_meshes, transform_mesh, weld
 from armflow.robot.cache import cache_dir, write_atomic
 from armflow.robot.errors import ChoiceError, FormatError, StackError
 
 __all__ = ["load_mesh"]
 
 _LOG = logging.getLogger(__name__)
-_CACHE_FORMAT = "1"
+_CACHE_FORMAT = "2"
 
 
 def load_mesh(path: str | Path, scale: float | np.ndarray = 1.0, max_faces: int | None = None) -> Mesh:
@@ -101,8 +102,9 @@ def _read_obj(path: Path) -> Mesh:
         elif word == "f":
             corners = [corner.split("/") for corner in rest.split()]
             index = [_obj_row(c[0], len(vertices)) for c in corners]
-            where = [textures[_obj_row(c[1], len(textures))] for c in corners if len(c) > 1 and c[1]]
-            color = material.color(np.mean(where, axis=0) if where else None)
+            color = material.diffuse
+            if material.picture is not None and all(len(c) > 1 and c[1] for c in corners):
+                color = material.color([textures[_obj_row(c[1], len(textures))] for c in corners])
             faces += [[index[0], a, b] for a, b in pairwise(index[1:])]
             colors += [color] * (len(index) - 2)
     return Mesh(np.array(vertices, dtype=float), np.array(faces, np.int32), np.array(colors, np.float32))
@@ -120,12 +122,12 @@ class _Material:
         self.diffuse = np.ones(3)
         self.picture: np.ndarray | None = None
 
-    def color(self, where: np.ndarray | None) -> np.ndarray:
-        """Return the colour at texture coordinates [2], red, green, blue in 0 … 1."""
-        if self.picture is None or where is None:
-            return self.diffuse
+    def color(self, where: list[list[float]]) -> np.ndarray:
+        """Return the colour in the middle of texture coordinates [[u, v], …], red, green, blue in 0 … 1."""
+        assert self.picture is not None
         height, width = self.picture.shape[:2]
-        row, column = int((1.0 - where[1] % 1.0) * height), int(where[0] % 1.0 * width)
+        u, v = sum(w[0] for w in where) / len(where), sum(w[1] for w in where) / len(where)
+        row, column = int((1.0 - v % 1.0) * height), int(u % 1.0 * width)
         return self.diffuse * self.picture[min(row, height - 1), min(column, width - 1), ::-1] / 255.0
 
 
