@@ -5,6 +5,7 @@ import io
 import logging
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,8 +16,10 @@ from armflow.robot.capsules import Capsules, fit_capsules
 from armflow.robot.description import Embodiment
 from armflow.robot.errors import RobotError
 from armflow.robot.model import Gripper, RobotModel
-from armflow.robot.pinocchio_arm import PinocchioArm
 from armflow.robot.self_collision import find_self_pairs
+
+if TYPE_CHECKING:
+    from armflow.robot.pinocchio_arm import PinocchioArm
 
 __all__ = ["build_model"]
 
@@ -68,7 +71,7 @@ def _meshes_exist(path: Path) -> bool:
 
 def _save(path: Path, parts: dict[str, np.ndarray]) -> None:
     buffer = io.BytesIO()
-    np.savez(buffer, **parts)
+    np.savez(buffer, **parts)  # type: ignore[arg-type]
     try:
         write_atomic(path, buffer.getvalue())
     except OSError as error:
@@ -77,6 +80,8 @@ def _save(path: Path, parts: dict[str, np.ndarray]) -> None:
 
 def _compute(embodiment: Embodiment) -> dict[str, np.ndarray]:
     """Everything slow: the composed URDF, the chain and its limits, the capsules and their pairs."""
+    from armflow.robot.pinocchio_arm import PinocchioArm  # loads slowly, and a cached arm does without
+
     root = urdf.compose(embodiment)
     text = ElementTree.tostring(root, encoding="unicode")
     gripper = embodiment.gripper
@@ -93,7 +98,7 @@ def _compute(embodiment: Embodiment) -> dict[str, np.ndarray]:
     fitted = Capsules(*(parts[name] for name in ("frame", "a", "b", "radius", "side")))
     home = np.array(embodiment.home)
     pairs = find_self_pairs(arm.placements, arm.axes, fitted, (limits["q_min"], limits["q_max"]), home)
-    names = parts["links"]
+    names = parts["links"].tolist()
     ignored = [set(pair) for pair in embodiment.ignore_pairs]
     parts["self_pairs"] = pairs[[{names[i], names[j]} not in ignored for i, j in pairs]].reshape(-1, 2)
     return parts
@@ -125,7 +130,7 @@ def _limits(embodiment: Embodiment, root: ElementTree.Element) -> dict[str, np.n
     return {key: np.array(values) for key, values in table.items()}
 
 
-def _link_clouds(root: ElementTree.Element, arm: PinocchioArm, fingers: tuple[str, ...]) -> dict[str, tuple]:
+def _link_clouds(root: ElementTree.Element, arm: "PinocchioArm", fingers: tuple[str, ...]) -> dict[str, tuple]:
     """Surface points of every link: name -> (frame row, finger side, points [N, 3] in that frame, m).
 
     The hand, to which the fingers are joined, and the fingers are in the tool frame, fingers open.

@@ -91,7 +91,7 @@ def segment_distance(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray)
     t = min(max(t, 0.0), 1.0)
     s = min(max((uv * t - uw) / uu, 0.0), 1.0) if uu > 1e-14 else 0.0
     gap = w + s * u - t * v
-    return np.sqrt(gap @ gap)
+    return float(np.sqrt(gap @ gap))
 
 
 def fit_capsules(points: np.ndarray) -> list[Capsule]:

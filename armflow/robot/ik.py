@@ -23,7 +23,7 @@ _FREE = {"x": 0, "y": 1, "z": 2, "none": 3, "all": 4}
 _POSITION_TOLERANCE = 1e-5  # m
 _ANGLE_TOLERANCE = 1e-4  # rad
 _ITERATIONS = 40  # of one descent
-_DAMPING = 1e-4  # w of Sugihara's eq. 14, m^2
+_DAMPING = 1e-6  # w of Sugihara's eq. 14, m^2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def solve_ik(
     *,
     rng: np.random.Generator,
     axis_free: FreeAxis = "none",
-    restarts: int = 60,
+    restarts: int = 100,
 ) -> IKResult:
     """Find joint positions that put the tool at a pose: first from the seed, then from random starts.
 
@@ -84,7 +84,7 @@ def solve_ik_batch(
     *,
     rng: np.random.Generator,
     axis_free: FreeAxis = "none",
-    restarts: int = 60,
+    restarts: int = 100,
 ) -> list[IKResult]:
     """Solve many independent poses [B, 4, 4] from seeds [B, D]; else as `solve_ik`."""
     q, errors = _solve_checked(arm, Ts_world_tool, q_seeds, rng, (axis_free, restarts))
@@ -109,7 +109,7 @@ def _solve_checked(
     if free is None:
         raise ChoiceError("free axis", options[0], _FREE)
     limits = np.stack([arm.q_min, arm.q_max])
-    random = rng.integers(1, 2**63 - 1)
+    random = int(rng.integers(1, 2**63 - 1))
     targets, seeds = np.ascontiguousarray(targets, float), np.ascontiguousarray(q_seeds, float)
     return _solve_all(arm.z_placements, limits, targets, seeds, free, options[1], random)
 
@@ -186,12 +186,12 @@ def _descend(
     """
     dof = len(q)
     jacobian, normal = work[:6, :dof], work[6 : 6 + dof, :dof]
-    origin, spin = work[6 + dof : 9 + dof], work[9 + dof : 12 + dof]
+    room = work[6 + dof : 12 + dof, :dof]
     error, step = work[12 + dof], work[13 + dof]
     checkpoint = np.inf
     position, angle = np.inf, np.inf
     for iteration in range(_ITERATIONS):
-        position, angle = _linearise(chain, target, q, free, jacobian, error, origin, spin)
+        position, angle = _linearise(chain, target, q, free, jacobian, error, room)
         if position <= _POSITION_TOLERANCE and angle <= _ANGLE_TOLERANCE:
             break
         cost = 0.0
@@ -215,11 +215,10 @@ def _linearise(
     free: int,
     jacobian: np.ndarray,
     error: np.ndarray,
-    origin: np.ndarray,
-    spin: np.ndarray,
+    room: np.ndarray,
 ) -> tuple[float, float]:
-    """Pose error and its Jacobian at q; `origin` and `spin` [3, D] are room for the joints' places and axes."""
-    dof = len(q)
+    """Pose error and its Jacobian at q; `room` [6, D] takes the joints' places and axes on the way."""
+    dof, origin, spin = len(q), room[:3], room[3:]
     r00, r01, r02, r10, r11, r12, r20, r21, r22 = 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0
     x, y, z = 0.0, 0.0, 0.0
     for j in range(dof + 1):
@@ -252,12 +251,7 @@ def _linearise(
             r00, r01 = cosine * r00 + sine * r01, cosine * r01 - sine * r00
             r10, r11 = cosine * r10 + sine * r11, cosine * r11 - sine * r10
             r20, r21 = cosine * r20 + sine * r21, cosine * r21 - sine * r20
-    for j in range(dof):
-        u, v, w = x - origin[0, j], y - origin[1, j], z - origin[2, j]
-        jacobian[0, j] = spin[1, j] * w - spin[2, j] * v
-        jacobian[1, j] = spin[2, j] * u - spin[0, j] * w
-        jacobian[2, j] = spin[0, j] * v - spin[1, j] * u
-        jacobian[3, j], jacobian[4, j], jacobian[5, j] = spin[0, j], spin[1, j], spin[2, j]
+    _fill_jacobian(origin, spin, (x, y, z), jacobian)
     error[0], error[1], error[2] = target[0, 3] - x, target[1, 3] - y, target[2, 3] - z
     position = np.sqrt(error[0] ** 2 + error[1] ** 2 + error[2] ** 2)
     if free == 4:
@@ -266,19 +260,35 @@ def _linearise(
         return position, 0.0
     if free < 3:
         ax, ay, az = (r00, r10, r20) if free == 0 else (r01, r11, r21) if free == 1 else (r02, r12, r22)
-        angle = _swing_error((ax, ay, az), target[:, free], error)
-        for j in range(dof):  # only rotation across the free axis counts
-            along = ax * spin[0, j] + ay * spin[1, j] + az * spin[2, j]
-            jacobian[3, j] -= along * ax
-            jacobian[4, j] -= along * ay
-            jacobian[5, j] -= along * az
-        return position, angle
+        return position, _swing_error((ax, ay, az), target[:, free], error, jacobian)
     return position, _rotation_error((r00, r01, r02, r10, r11, r12, r20, r21, r22), target, error)
 
 
 @njit(cache=True)
-def _swing_error(axis: tuple[float, float, float], wanted: np.ndarray, error: np.ndarray) -> float:
-    """Write the shortest rotation vector from a unit axis to another into error[3:6]; returns its angle, rad."""
+def _fill_jacobian(
+    origin: np.ndarray, spin: np.ndarray, tool: tuple[float, float, float], jacobian: np.ndarray
+) -> None:
+    """Write the geometric Jacobian of the tool's position for joints at origin [3, D] with axes spin [3, D]."""
+    for j in range(jacobian.shape[1]):
+        u, v, w = tool[0] - origin[0, j], tool[1] - origin[1, j], tool[2] - origin[2, j]
+        jacobian[0, j] = spin[1, j] * w - spin[2, j] * v
+        jacobian[1, j] = spin[2, j] * u - spin[0, j] * w
+        jacobian[2, j] = spin[0, j] * v - spin[1, j] * u
+        jacobian[3, j], jacobian[4, j], jacobian[5, j] = spin[0, j], spin[1, j], spin[2, j]
+
+
+@njit(cache=True)
+def _swing_error(
+    axis: tuple[float, float, float], wanted: np.ndarray, error: np.ndarray, jacobian: np.ndarray
+) -> float:
+    """Write the shortest rotation vector from a unit axis to another into error[3:6]; returns its angle, rad.
+
+    Rotation about the axis itself does not count, so that part is taken out of the Jacobian.
+    """
+    for j in range(jacobian.shape[1]):
+        along = axis[0] * jacobian[3, j] + axis[1] * jacobian[4, j] + axis[2] * jacobian[5, j]
+        for k in range(3):
+            jacobian[3 + k, j] -= along * axis[k]
     x = axis[1] * wanted[2] - axis[2] * wanted[1]
     y = axis[2] * wanted[0] - axis[0] * wanted[2]
     z = axis[0] * wanted[1] - axis[1] * wanted[0]
@@ -323,30 +333,37 @@ def _damped_step(
     normal: np.ndarray,
     step: np.ndarray,
 ) -> None:
-    """Solve (J^T J + damping I) step = J^T error by Cholesky, joints that press against a limit left out."""
+    """Solve (J^T J + damping I) step = J^T error, joints that press against a limit left out."""
     dof = len(q)
     for i in range(dof):
-        gradient = 0.0
+        step[i] = 0.0
         for k in range(6):
-            gradient += jacobian[k, i] * error[k]
-        if (q[i] >= limits[1, i] and gradient > 0) or (q[i] <= limits[0, i] and gradient < 0):
-            gradient = 0.0
-            for k in range(6):
-                jacobian[k, i] = 0.0
-        step[i] = gradient
+            step[i] += jacobian[k, i] * error[k]
+        if (q[i] >= limits[1, i] and step[i] > 0) or (q[i] <= limits[0, i] and step[i] < 0):
+            step[i] = 0.0
+            jacobian[:, i] = 0.0
     for i in range(dof):
         for j in range(i + 1):
-            value = damping if i == j else 0.0
+            normal[i, j] = damping if i == j else 0.0
             for k in range(6):
-                value += jacobian[k, i] * jacobian[k, j]
+                normal[i, j] += jacobian[k, i] * jacobian[k, j]
+    _solve_cholesky(normal, step)
+
+
+@njit(cache=True)
+def _solve_cholesky(matrix: np.ndarray, x: np.ndarray) -> None:
+    """Solve matrix y = x in place: x becomes y, the lower triangle of the matrix its Cholesky factor."""
+    size = len(matrix)
+    for i in range(size):
+        for j in range(i + 1):
             for k in range(j):
-                value -= normal[i, k] * normal[j, k]
-            normal[i, j] = np.sqrt(value) if i == j else value / normal[j, j]
-    for i in range(dof):
+                matrix[i, j] -= matrix[i, k] * matrix[j, k]
+            matrix[i, j] = np.sqrt(matrix[i, j]) if i == j else matrix[i, j] / matrix[j, j]
+    for i in range(size):
         for k in range(i):
-            step[i] -= normal[i, k] * step[k]
-        step[i] /= normal[i, i]
-    for i in range(dof - 1, -1, -1):
-        for k in range(i + 1, dof):
-            step[i] -= normal[k, i] * step[k]
-        step[i] /= normal[i, i]
+            x[i] -= matrix[i, k] * x[k]
+        x[i] /= matrix[i, i]
+    for i in range(size - 1, -1, -1):
+        for k in range(i + 1, size):
+            x[i] -= matrix[k, i] * x[k]
+        x[i] /= matrix[i, i]

@@ -1,4 +1,4 @@
-"""Torment the limiter's kernel with random commands and measure, from its output alone, by how much limits are broken."""
+"""Torment the limiter with random commands and measure, from its output alone, by how much limits are broken."""
 
 from dataclasses import dataclass
 
@@ -56,7 +56,8 @@ def fuzz_limiter(arm: RobotModel, dt: float, commands: int, *, rng: np.random.Ge
     seed = int(rng.integers(2**31))
     excess, counts = _fuzz(chain, limits, box, reach_bounds(chain), (dt, 1.0), (arm.home, commands, seed))
     named = {reason: int(count) for reason, count in zip(REASONS, counts, strict=True) if reason and count}
-    return FuzzReport(commands, *(float(value) for value in excess[:4]), int(excess[4]), float(excess[5]), named)
+    position, velocity, acceleration, workspace, nonfinite, moved = excess.tolist()
+    return FuzzReport(commands, position, velocity, acceleration, workspace, int(nonfinite), moved, named)
 
 
 @njit(cache=True)
@@ -99,22 +100,19 @@ def _fuzz(
 @njit(cache=True)
 def _next_target(q: np.ndarray, limits: np.ndarray, target: np.ndarray, command: int) -> None:
     """Write a new target now and then; a goal stays for a while, so that the arm gets up to speed."""
-    dof = len(q)
-    kind = np.random.random()  # noqa: NPY002
+    kind, which = np.random.random(), np.random.randint(len(q))  # noqa: NPY002
+    noise = np.random.random(len(q))  # noqa: NPY002
     if not np.isfinite(target).all() or np.abs(target).max() > 1e3:
         target[:] = q
     if kind < 0.01:
-        target[np.random.randint(dof)] = np.nan  # noqa: NPY002
+        target[which] = np.nan
     elif kind < 0.02:
-        target[np.random.randint(dof)] = np.inf if command % 2 else -np.inf  # noqa: NPY002
+        target[which] = np.inf if command % 2 else -np.inf
     elif kind < 0.03:
-        target[np.random.randint(dof)] = 1e300 if command % 2 else -1e300  # noqa: NPY002
-    elif kind < 0.08:
-        for j in range(dof):  # anywhere, most often too far away
-            target[j] = limits[0, j] + (1.4 * np.random.random() - 0.2) * (limits[1, j] - limits[0, j])  # noqa: NPY002
-    elif kind < 0.25:
-        for j in range(dof):  # up to the largest jump that is taken
-            target[j] = q[j] + 2.0 * np.random.random() - 1.0  # noqa: NPY002
-    elif kind < 0.45:
-        for j in range(dof):  # small steps
-            target[j] = q[j] + 0.05 * (np.random.random() - 0.5)  # noqa: NPY002
+        target[which] = 1e300 if command % 2 else -1e300
+    elif kind < 0.08:  # anywhere, most often too far away
+        target[:] = limits[0] + (1.4 * noise - 0.2) * (limits[1] - limits[0])
+    elif kind < 0.25:  # up to the largest jump that is taken
+        target[:] = q + 2.0 * noise - 1.0
+    elif kind < 0.45:  # small steps
+        target[:] = q + 0.05 * (noise - 0.5)

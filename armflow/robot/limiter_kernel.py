@@ -154,38 +154,39 @@ def limit_step(
     dt, jump = settings
     q, v, room = state[0, :dof], state[1, :dof], state[2, :1]
     braking, wanted, change = np.empty(dof), np.empty(dof), np.empty(dof)
-    code = 0
     for j in range(dof):
         change[j] = limits[3, j] * dt
         braking[j] = _brake(v[j], change[j])
-        if not np.isfinite(target[j]):
-            code = max(code, 5)
-        elif abs(target[j] - q[j]) > jump:
-            code = max(code, 6)
+    code = _defect(q, target, jump)
+    share = 0.0
     if code == 0:
         for j in range(dof):
             wanted[j], reason = _joint_speed(q[j], v[j], target[j], limits[:, j], dt)
             code = max(code, reason)
-        share, known = 1.0, room[0]
-        while not _braking_stays_inside(chain, box, reach, change, dt, (q, wanted), room):
+        known, share = room[0], 1.0
+        while share > 0.0 and not _braking_stays_inside(chain, box, reach, change, dt, (q, wanted), room):
             room[0] = known
             code = 4
-            share *= 0.5
-            if share < 0.1:
-                share = 0.0
-            for j in range(dof):
-                wanted[j] = braking[j] + share * (wanted[j] - braking[j]) if share > 0 else braking[j]
-            if share == 0.0:
-                break
-        if share > 0.0:
-            for j in range(dof):
-                v[j] = wanted[j]
-                q[j] = min(max(q[j] + v[j] * dt, limits[0, j]), limits[1, j])
-            return code
-    for j in range(dof):  # the second invariant vouches for this motion
-        v[j] = braking[j]
+            share = 0.5 * share if share > 0.2 else 0.0  # three tries between the wish and full braking
+            wanted[:] = braking + 0.5 * (wanted - braking)
+    if share == 0.0:  # the second invariant vouches for this motion
+        wanted[:] = braking
+        room[0] -= np.sum(reach * np.abs(braking)) * dt
+    for j in range(dof):
+        v[j] = wanted[j]
         q[j] = min(max(q[j] + v[j] * dt, limits[0, j]), limits[1, j])
-        room[0] -= reach[j] * abs(v[j]) * dt
+    return code
+
+
+@njit(cache=True)
+def _defect(q: np.ndarray, target: np.ndarray, jump: float) -> int:
+    """Index of what makes a target unusable, 0 if nothing does."""
+    code = 0
+    for j in range(len(q)):
+        if not np.isfinite(target[j]):
+            return 5
+        if abs(target[j] - q[j]) > jump:
+            code = 6
     return code
 
 

@@ -60,7 +60,8 @@ def cylinder(radius: float, length: float) -> np.ndarray:
     """Triangles [N, 3, 3] of a 24-sided prism around a cylinder along z, m, about the origin."""
     angle = np.arange(24) * (2 * np.pi / 24)
     ring = np.stack([np.cos(angle), np.sin(angle), np.zeros(24)], 1) * radius / np.cos(np.pi / 24)
-    return _hull_triangles(np.concatenate([ring + [0, 0, length / 2], ring - [0, 0, length / 2]]))
+    half = np.array([0.0, 0.0, length / 2])
+    return _hull_triangles(np.concatenate([ring + half, ring - half]))
 
 
 def sphere(radius: float) -> np.ndarray:
@@ -69,7 +70,7 @@ def sphere(radius: float) -> np.ndarray:
 
 
 def surface_points(triangles: np.ndarray, spacing: float) -> np.ndarray:
-    """Corners of the triangles [N, 3, 3], and points on them no further than about `spacing` m apart; returns [M, 3]."""
+    """Corners of the triangles [N, 3, 3], and points on them about `spacing` m apart; returns [M, 3]."""
     points = [triangles.reshape(-1, 3)]
     edges = np.linalg.norm(triangles - np.roll(triangles, 1, axis=1), axis=2).max(axis=1)
     steps = np.minimum(np.ceil(edges / spacing).astype(int), 40)

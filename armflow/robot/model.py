@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial.transform import RigidTransform
@@ -11,7 +12,9 @@ from armflow.robot.arrays import check_finite, check_shape
 from armflow.robot.capsules import Capsules, capsule_ends
 from armflow.robot.errors import RobotError
 from armflow.robot.kinematics import chain_frames, chain_jacobian, chain_tool, turn_axes_to_z
-from armflow.robot.pinocchio_arm import PinocchioArm
+
+if TYPE_CHECKING:
+    from armflow.robot.pinocchio_arm import PinocchioArm
 
 __all__ = ["Gripper", "RobotModel"]
 
@@ -161,6 +164,8 @@ class RobotModel:
         return turn_axes_to_z(self.placements, self.axes)
 
     @cached_property
-    def pinocchio(self) -> PinocchioArm:
-        """The same arm in pinocchio, the readable reference for the kinematics."""
+    def pinocchio(self) -> "PinocchioArm":
+        """The same arm in pinocchio, the readable reference for the kinematics; imported here, as it loads slowly."""
+        from armflow.robot.pinocchio_arm import PinocchioArm
+
         return PinocchioArm.from_urdf(self.urdf_file.read_text(), self.joint_names, {}, self.tool_link)
