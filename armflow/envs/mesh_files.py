@@ -23,6 +23,8 @@ __all__ = ["load_mesh"]
 
 _LOG = logging.getLogger(__name__)
 _CACHE_FORMAT = "2"
+_DAMAGE = (ValueError, IndexError, KeyError, AttributeError, StopIteration, struct.error, ElementTree.ParseError)
+"""What readers raise on files that do not keep to their format."""
 
 
 def load_mesh(path: str | Path, scale: float | np.ndarray = 1.0, max_faces: int | None = None) -> Mesh:
@@ -60,7 +62,7 @@ def _read(path: Path) -> Mesh:
         mesh = weld(_READERS[path.suffix.lower()](path), 1e-6)
     except FormatError:
         raise
-    except (ValueError, IndexError, KeyError, struct.error, ElementTree.ParseError, AttributeError) as error:
+    except (*_DAMAGE, StackError) as error:
         raise FormatError(path, path.suffix, f"cannot be read ({error})") from error
     if len(mesh.faces) == 0 or not np.isfinite(mesh.vertices).all():
         raise FormatError(path, "triangles", "none, or some are not finite")
@@ -209,7 +211,7 @@ def _read_dae(path: Path) -> Mesh:
     if (document.root.findtext("asset/up_axis") or "Y_UP").strip() == "Y_UP":
         T = T @ np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
     scene = document.root.find("scene/instance_visual_scene")
-    roots = document.look_up(scene.get("url")) if scene is not None else document.root.iter("visual_scene").__next__()
+    roots = document.look_up(scene.get("url")) if scene is not None else next(document.root.iter("visual_scene"))
     for node in roots.findall("node"):
         _walk_dae(document, node, T, meshes)
     return merge_meshes(meshes)
