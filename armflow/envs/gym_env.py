@@ -13,11 +13,11 @@ from armflow.envs.tasks.task import sparse_reward
 from armflow.envs.world import CONTROL_PERIOD
 from armflow.robot.errors import ChoiceError
 
-__all__ = ["ArmflowEnv"]
+__all__ = ["ArmflowEnv", "decode_instruction"]
 
 _BOUND = 1e3  # of any number in `observation`, in its own unit
 _GOAL_BOUND = 10.0  # m
-_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ,.'-"
+_LETTERS = 128  # bytes of an instruction
 _CHOICES = {
     "observation": ("state", "rgbd"),
     "control": ("joint", "pose"),
@@ -44,16 +44,17 @@ class ArmflowEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
 
     Observations are a dict. `observation` holds joint positions rad, joint velocities rad/s and the gripper's opening;
     with `observation="state"` also the task's privileged state. With `observation="rgbd"` there are `rgb` [H, W, 3],
-    `depth` [H, W, 1] m (0 where there is no reading) and `instruction`. `achieved_goal` and `desired_goal` come from
-    the simulator: they are for rewards and scores, and a policy that claims to work from images must not read them.
+    `depth` [H, W, 1] m (0 where there is no reading) and `instruction`, as bytes for `decode_instruction`; the words
+    are in `info["instruction"]` too. `achieved_goal` and `desired_goal` come from the simulator: they are for rewards
+    and scores, and a policy that claims to work from images must not read them.
 
     Actions are in -1 to 1, the last one the gripper's opening (-1 closed, 1 open). `control="joint"`: each joint's
     speed as a share of its limit. `control="pose"`: the tool's velocity along world axes as a share of 0.25 m/s and its
     spin about them as a share of 1 rad/s. Every command passes the limiter; an action that is not finite or of the
     wrong shape makes the arm brake, and is counted in `info["rejected"]`.
 
-    An episode is terminated only when the simulation breaks down (`info["failure"]` says how) and truncated after
-    `max_episode_steps`; success does not end it.
+    An episode is terminated only when the simulation breaks down (`info["failure"]` says how); success does not end it.
+    `gymnasium.make` truncates it after the task's time limit, or after `max_episode_steps`.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": round(1 / CONTROL_PERIOD)}
@@ -69,7 +70,6 @@ class ArmflowEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         camera_size: tuple[int, int] = (320, 240),
         noise: bool = True,
         render_mode: str | None = None,
-        max_episode_steps: int | None = None,
     ) -> None:
         """Load task and arm.
 
@@ -82,7 +82,6 @@ class ArmflowEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             camera_size: Width and height, px.
             noise: Whether depth is as noisy as a real sensor's.
             render_mode: None or "rgb_array".
-            max_episode_steps: Steps until an episode is truncated; None for the task's own time limit.
 
         Raises:
             ChoiceError: An argument is not one of its choices.
@@ -93,7 +92,6 @@ class ArmflowEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         self.render_mode = render_mode
         self._episode = TaskWorld(task, arm, camera_size=camera_size, noise=noise)
         self._model = self._episode.world.arm
-        self._limit = max_episode_steps or round(self._episode.task.max_seconds / CONTROL_PERIOD)
         count = (self._model.dof if control == "joint" else 6) + 1
         self.action_space = spaces.Box(-1.0, 1.0, (count,), np.float32)
         self.observation_space = self._space(camera_size)
@@ -110,14 +108,13 @@ class ArmflowEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         if self._style.observation == "rgbd":
             fields["rgb"] = spaces.Box(0, 255, (height, width, 3), np.uint8)
             fields["depth"] = spaces.Box(0.0, 100.0, (height, width, 1), np.float32)
-            fields["instruction"] = spaces.Text(max_length=200, min_length=0, charset=_LETTERS)
+            fields["instruction"] = spaces.Box(0, 255, (_LETTERS,), np.uint8)
         return spaces.Dict(fields)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict, dict]:
         """Lay the task out anew; no options are known."""
         super().reset(seed=seed)
         self._episode.reset(self.np_random)
-        self._steps = 0
         self._q = self._episode.arm.read_q()
         observation = self._observe()
         return observation, self._info()
@@ -126,11 +123,10 @@ class ArmflowEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         """Run one control step of 0.04 s."""
         target, gripper = self._target(action)
         self._q = self._episode.arm.command(target, gripper)  # type: ignore[arg-type]
-        self._steps += 1
         observation = self._observe()
         info = self._info()
         reward = float(self.compute_reward(observation["achieved_goal"], observation["desired_goal"], info))
-        return observation, reward, self._episode.failure() is not None, self._steps >= self._limit, info
+        return observation, reward, self._episode.failure() is not None, False, info
 
     def _target(self, action: object) -> tuple[np.ndarray | None, float]:
         """Joint target [D], rad, and opening; None, which the limiter rejects, for an action that is none."""
@@ -164,7 +160,7 @@ class ArmflowEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             frame = self._episode.camera.read()
             observation["rgb"] = frame.rgb
             observation["depth"] = np.nan_to_num(frame.depth, nan=0.0).astype(np.float32)[..., None]
-            observation["instruction"] = self._episode.instruction
+            observation["instruction"] = _encoded(self._episode.instruction)
         return observation
 
     def _info(self) -> dict[str, Any]:
@@ -203,3 +199,14 @@ class ArmflowEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
 def _bounded(values: np.ndarray, bound: float) -> np.ndarray:
     """Keep numbers within the space; what a broken simulation leaves behind becomes a bound."""
     return np.fmin(np.fmax(values, -bound), bound)  # fmax takes the number where the other is NaN
+
+
+def _encoded(instruction: str) -> np.ndarray:
+    """An instruction as UTF-8 bytes, filled up with zeros [128]; unlike `Text`, this survives shared memory."""
+    data = instruction.encode()[:_LETTERS]
+    return np.frombuffer(data.ljust(_LETTERS, b"\0"), np.uint8).copy()
+
+
+def decode_instruction(code: np.ndarray) -> str:
+    """Return the words of an observed `instruction` [128]."""
+    return bytes(np.asarray(code, np.uint8)).rstrip(b"\0").decode(errors="ignore")

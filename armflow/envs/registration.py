@@ -6,15 +6,21 @@ Gymnasium 1.0 and later load no plugins by entry point, so the ids exist once `a
 
 import gymnasium
 
-__all__ = ["TASK_NAMES", "register_all"]
+__all__ = ["EPISODE_SECONDS", "register_all"]
 
-TASK_NAMES = ("Push", "PickPlace", "InsertPen", "HangMug", "Pour", "OpenDrawer")
-"""The tasks by name; `armflow.envs.tasks.TASKS` holds the same ones, but is not imported for the ids alone."""
+EPISODE_SECONDS = {"Push": 30, "PickPlace": 30, "InsertPen": 30, "HangMug": 40, "Pour": 40, "OpenDrawer": 30}
+"""Every task with its time limit, s; `armflow.envs.tasks.TASKS` has the same, but is not imported for the ids alone."""
+_STEPS_PER_SECOND = 25
 
 
 def register_all() -> None:
     """Register armflow/<Task>-v0 for every task, unless they are registered already."""
-    for name in TASK_NAMES:
+    for name, seconds in EPISODE_SECONDS.items():
         env_id = f"armflow/{name}-v0"
         if env_id not in gymnasium.registry:
-            gymnasium.register(env_id, entry_point="armflow.envs.gym_env:ArmflowEnv", kwargs={"task": name})
+            gymnasium.register(
+                env_id,
+                entry_point="armflow.envs.gym_env:ArmflowEnv",
+                max_episode_steps=seconds * _STEPS_PER_SECOND,
+                kwargs={"task": name},
+            )

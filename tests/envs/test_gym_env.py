@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
-from armflow.envs.gym_env import ArmflowEnv
-from armflow.envs.registration import TASK_NAMES
+from armflow.envs.gym_env import ArmflowEnv, decode_instruction
+from armflow.envs.registration import EPISODE_SECONDS
 from armflow.envs.tasks import TASKS
+from armflow.envs.world import CONTROL_PERIOD
 from armflow.robot.errors import ChoiceError
 
 ARMS = ("panda", "iiwa", "xarm6", "xarm7", "ur5", "so101")
@@ -29,12 +30,12 @@ def same(one: list, other: list) -> bool:
 
 
 def test_all_tasks_are_registered():
-    assert tuple(TASKS) == TASK_NAMES
+    assert tuple(TASKS) == tuple(EPISODE_SECONDS)
     assert {f"armflow/{name}-v0" for name in TASKS} <= set(gymnasium.registry)
 
 
 @pytest.mark.parametrize("arm", ARMS)
-@pytest.mark.parametrize("task", TASK_NAMES)
+@pytest.mark.parametrize("task", EPISODE_SECONDS)
 def test_check_env_passes_without_a_warning(task, arm):
     env = make(task, arm=arm)
     check_env(env, skip_render_check=True)
@@ -48,28 +49,27 @@ def test_check_env_passes_with_pictures_and_rendering(options):
     env.close()
 
 
-@pytest.mark.parametrize("task", ["Push", "OpenDrawer"])
-def test_one_seed_agrees_bit_for_bit_over_1000_steps_in_old_and_new_environments(task):
-    old = make(task, max_episode_steps=2000)
+def test_one_seed_agrees_bit_for_bit_over_1000_steps_in_old_and_new_environments():
+    old = make("Push")
     rollout(old, 1, 30)
-    new = make(task, max_episode_steps=2000)
+    new = make("Push")
     assert same(rollout(old, 0, 1000), rollout(new, 0, 1000))
     old.close()
     new.close()
 
 
-@pytest.mark.parametrize("task", TASK_NAMES)
+@pytest.mark.parametrize("task", EPISODE_SECONDS)
 def test_every_task_repeats_itself(task):
     env = make(task)
-    first = rollout(env, 3, 60)
+    first = rollout(env, 3, 40)
     rollout(env, 4, 5)
-    assert same(rollout(env, 3, 60), first)
+    assert same(rollout(env, 3, 40), first)
     env.close()
 
 
 @pytest.mark.parametrize("kind", [gymnasium.vector.SyncVectorEnv, gymnasium.vector.AsyncVectorEnv])
 def test_vector_environments_agree_with_a_single_one_bit_for_bit(kind):
-    options = {"observation": "rgbd", "camera_size": (24, 16), "max_episode_steps": 2000}
+    options = {"observation": "rgbd", "camera_size": (24, 16)}
     vector = kind([lambda: make("PickPlace", **options)] * 2)
     single = make("PickPlace", **options)
     actions = np.random.default_rng(0).uniform(-1, 1, (20, *single.action_space.shape)).astype(np.float32)
@@ -85,7 +85,7 @@ def test_vector_environments_agree_with_a_single_one_bit_for_bit(kind):
 
 
 def test_vector_environments_agree_over_1000_steps():
-    makers = [lambda: make("Push", max_episode_steps=2000)] * 2
+    makers = [lambda: make("Push")] * 2
     several = [gymnasium.vector.SyncVectorEnv(makers), gymnasium.vector.AsyncVectorEnv(makers)]
     actions = np.random.default_rng(0).uniform(-1, 1, (1000, *several[0].action_space.shape)).astype(np.float32)
     for vector in several:
@@ -158,9 +158,20 @@ def test_a_poisoned_simulation_ends_the_episode_with_a_reason_and_the_next_one_i
     env.close()
 
 
-def test_episodes_are_truncated_at_their_limit():
-    env = make("Push", max_episode_steps=3)
-    assert [step[3] for step in rollout(env, 0, 3)[1:]] == [False, False, True]
+def test_episodes_are_truncated_after_the_time_limit_of_their_task():
+    for name, task in TASKS.items():
+        steps = gymnasium.spec(f"armflow/{name}-v0").max_episode_steps
+        assert steps * CONTROL_PERIOD == task.max_seconds
+    env = gymnasium.make("armflow/Push-v0", max_episode_steps=3)
+    env.reset(seed=0)
+    assert [env.step(env.action_space.sample())[3] for _ in range(3)] == [False, False, True]
+    env.close()
+
+
+def test_the_instruction_can_be_read_from_the_observation():
+    env = make("PickPlace", observation="rgbd", camera_size=(24, 16))
+    observation, info = env.reset(seed=0)
+    assert decode_instruction(observation["instruction"]) == info["instruction"] == env._episode.instruction
     env.close()
 
 

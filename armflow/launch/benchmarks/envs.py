@@ -64,7 +64,7 @@ def _best(work: Callable[[], object], rounds: int, count: int) -> float:
 
 def _one_object() -> ArmflowEnv:
     """An environment in an episode whose only loose body is the block."""
-    env = ArmflowEnv("Push", max_episode_steps=10**9)
+    env = ArmflowEnv("Push")
     for seed in range(100):
         env.reset(seed=seed)
         if env.loose_bodies == 1:
