@@ -5,6 +5,7 @@ from typing import Protocol
 import numpy as np
 from scipy.spatial import cKDTree
 
+from armflow.perception.detection import Detection
 from armflow.perception.frame import RGBDFrame
 from armflow.perception.instruction import Command, find_object
 from armflow.perception.observation import Observation
@@ -13,8 +14,10 @@ from armflow.planning.scene import Scene
 from armflow.robot.capsules import capsule_ends
 from armflow.robot.model import RobotModel
 
-__all__ = ["CameraEyes", "Eyes", "build_scene", "robot_capsules"]
+__all__ = ["VESSELS", "CameraEyes", "Eyes", "build_scene", "robot_capsules", "vessel_points"]
 
+VESSELS = ("cup", "holder", "mug")
+_WALL_SPACING = 0.008  # m between the points that stand for a vessel's wall
 _TARGET_MARGIN = 0.012  # m; scene points closer than this to the target belong to it
 
 
@@ -67,8 +70,28 @@ def build_scene(objects: SceneObjects, command: Command, frame: RGBDFrame, q: np
         reference = found.detection
     others = tuple(d for d in objects.detections if d is not target.detection and d is not reference)
     own = target.detection.state.points_world
-    obstacles = _without(objects.obstacles_world, own, _TARGET_MARGIN)
+    walls = [
+        vessel_points(item, filled=False)
+        for item in objects.detections
+        if item is not target.detection and item.kind in VESSELS
+    ]
+    obstacles = np.concatenate([_without(objects.obstacles_world, own, _TARGET_MARGIN), *walls])
     return Scene(frame, objects.table, target.detection, reference, others, obstacles, q)
+
+
+def vessel_points(vessel: Detection, *, filled: bool) -> np.ndarray:
+    """Points [M, 3] all around the wall of an open vessel, m, world: one camera sees only the near side of it.
+
+    Args:
+        vessel: A cup, holder or mug.
+        filled: Whether the hollow counts too, as it does for a hand that shall stay out of it.
+    """
+    radius, height = float(vessel.size[:2].mean()) / 2, float(vessel.size[2])
+    radii = np.arange(radius, 0.0, -_WALL_SPACING) if filled else np.array([radius])
+    turns = np.linspace(0.0, 2 * np.pi, max(round(2 * np.pi * radius / _WALL_SPACING), 8), endpoint=False)
+    heights = np.linspace(0.0, height, max(round(height / _WALL_SPACING), 2))
+    r, turn, up = (grid.ravel() for grid in np.meshgrid(radii, turns, heights))
+    return vessel.T_world_object.apply(np.stack([r * np.cos(turn), r * np.sin(turn), up], axis=1))
 
 
 def _without(points: np.ndarray, removed: np.ndarray, margin: float) -> np.ndarray:

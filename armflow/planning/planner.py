@@ -14,6 +14,7 @@ from armflow.planning.distance import DistanceField, build_field
 from armflow.planning.flow_model.goal_flow import FlowError, FlowModel
 from armflow.planning.flow_model.paths import carry_flow
 from armflow.planning.grasp import Grasp, RankedGrasp, handle_grasps, object_grasps, push_contacts, rank_grasps
+from armflow.planning.look import VESSELS, vessel_points
 from armflow.planning.motion import Segment, held, ramp
 from armflow.planning.optimize import OptimizeConfig, Trajectory, line_poses, optimize, plan_joint_path, plan_pose_path
 from armflow.planning.scene import Candidate, Scene, Verdict
@@ -113,6 +114,7 @@ class Planner:
             field = build_field(scene.obstacles_world, scene.table, self._arm.workspace)
             whole = np.concatenate([scene.obstacles_world, scene.target.state.points_world])
             full_field = build_field(whole, scene.table, self._arm.workspace)
+            hand_field = self._hand_field(scene) or field
         verdicts: list[Verdict] = []
         refusals: list[str] = []
         grasps: list[Grasp] = []
@@ -125,7 +127,7 @@ class Planner:
             with self._timed("grasp"):
                 if not grasps or candidate.contact == "push":  # only a push depends on where the object goes
                     grasps = self._grasps(scene, candidate)
-                result = rank_grasps(grasps, candidate, scene, self._arm, rng=self._rng, field=field, enough=2)
+                result = rank_grasps(grasps, candidate, scene, self._arm, rng=self._rng, field=hand_field, enough=2)
             refusals.append(result.reason)
             for ranked in result.ranked:
                 before = self._before(scene, candidate, ranked, full_field)
@@ -181,6 +183,13 @@ class Planner:
             self._arm, q, self._arm.home, field=field, config=self._speed(self._config.free_speed), rng=self._rng
         )
         return [_free("return", path.q, gripper)] if path.ok else []
+
+    def _hand_field(self, scene: Scene) -> DistanceField | None:
+        """The scene with the reference filled up, where it is a vessel: objects go in there, hands do not."""
+        if scene.reference is None or scene.reference.kind not in VESSELS:
+            return None
+        filled = vessel_points(scene.reference, filled=True)
+        return build_field(np.concatenate([scene.obstacles_world, filled]), scene.table, self._arm.workspace)
 
     def _grasps(self, scene: Scene, candidate: Candidate) -> list[Grasp]:
         if candidate.contact == "push":
