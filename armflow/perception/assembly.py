@@ -79,8 +79,9 @@ def describe_drawer(piece: Piece, yaw: float, center: np.ndarray, sides: np.ndar
         return None
     _, axis, sign, out = best
     lateral = local[:, 1 - axis]
-    reach = float(np.quantile(out[middle & (out > 0.015)], 0.97))
-    bar = middle & (out > reach - 0.009) & (np.abs(lateral) < sides[1 - axis] / 2)
+    before = middle & (np.abs(lateral) < sides[1 - axis] / 2)
+    reach = float(np.quantile(out[before & (out > 0.015)], 0.97))
+    bar = before & (out > reach - 0.009)
     low, high = np.quantile(lateral[bar], [0.01, 0.99])
     tall = float(np.clip(np.ptp(np.quantile(height[bar], [0.03, 0.97])) + 0.5 * piece.pitch, 0.005, 0.03))
     place = np.empty(2)
