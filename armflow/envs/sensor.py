@@ -75,15 +75,13 @@ class DepthSensor:
 
 
 @numba.njit(inline="always", cache=True, error_model="numpy")
-def _at_edge(depth, row, column, jump):
-    """Say whether one of the four neighbours is empty or differs by more than `jump` in 1/z."""
-    here = np.float32(1.0) / depth[row, column]
-    height, width = depth.shape
-    for dr, dc in ((0, 1), (0, -1), (1, 0), (-1, 0)):
-        r, c = min(max(row + dr, 0), height - 1), min(max(column + dc, 0), width - 1)
-        if not abs(np.float32(1.0) / depth[r, c] - here) <= jump:  # also true of NaN
-            return True
-    return False
+def _is_smooth(inverse, row, column, jump):
+    """Say whether all four neighbours differ by at most `jump`; not so beside NaN."""
+    up, down = max(row - 1, 0), min(row + 1, inverse.shape[0] - 1)
+    left, right = max(column - 1, 0), min(column + 1, inverse.shape[1] - 1)
+    here = inverse[row, column]
+    vertical = (abs(inverse[up, column] - here) <= jump) & (abs(inverse[down, column] - here) <= jump)
+    return vertical & (abs(inverse[row, left] - here) <= jump) & (abs(inverse[row, right] - here) <= jump)
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -92,20 +90,17 @@ def _measure(depth, noise, chance, size, limits, chances, out):
     sigma, quantum = size
     speckle, edge_dropout, edge_jump = chances
     nothing, one = np.float32(np.nan), np.float32(1.0)
+    # One draw serves both chances: given that it passed the first, what is left of it is uniform again.
+    loss_at_edge = speckle + (one - speckle) * edge_dropout
+    step = quantum if quantum > 0.0 else one
+    inverse = one / depth
     height, width = depth.shape
     for row in range(height):
         for column in range(width):
-            z = depth[row, column]
-            luck = chance[row, column]
-            out[row, column] = nothing
-            if not (limits[0] <= z <= limits[1]) or luck < speckle:
-                continue
-            # One draw serves both chances: given that it passed the first, what is left of it is uniform again.
-            if luck < speckle + (one - speckle) * edge_dropout and _at_edge(depth, row, column, edge_jump):
-                continue
-            inverse = one / z + sigma * noise[row, column]
+            loss = speckle if _is_smooth(inverse, row, column, edge_jump) else loss_at_edge
+            w = inverse[row, column] + sigma * noise[row, column]
             if quantum > 0.0:
-                inverse = np.float32(np.rint(inverse / quantum)) * quantum
-            reading = one / inverse
-            if limits[0] <= reading <= limits[1]:
-                out[row, column] = reading
+                w = np.float32(np.rint(w / step)) * step
+            z = one / w
+            seen = (limits[0] <= z) & (z <= limits[1]) & (chance[row, column] >= loss)
+            out[row, column] = z if seen else nothing
