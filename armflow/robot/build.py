@@ -86,8 +86,8 @@ def _compute(embodiment: Embodiment) -> dict[str, np.ndarray]:
     text = ElementTree.tostring(root, encoding="unicode")
     gripper = embodiment.gripper
     opened = dict(zip(gripper.joints, gripper.open, strict=True))
+    limits = _limits(embodiment, root)  # first, as pinocchio's parser says less about a limit that is missing
     arm = PinocchioArm.from_urdf(text, embodiment.joints, opened, urdf.TOOL_LINK)
-    limits = _limits(embodiment, root)
     clouds = _link_clouds(root, arm, gripper.joints)
     parts = {"urdf": np.array(str(urdf.write_composed(root, embodiment.name))), **limits}
     parts |= {"placements": arm.placements, "axes": arm.axes}

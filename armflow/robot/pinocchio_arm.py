@@ -36,9 +36,12 @@ class PinocchioArm:
             tool_link: Name of the tool's link.
 
         Raises:
-            RobotError: A joint is missing, not revolute, or the joints are no chain in this order.
+            RobotError: The URDF is invalid, a joint is missing or not revolute, or the joints are no chain so ordered.
         """
-        full = pin.buildModelFromXML(urdf)
+        try:
+            full = pin.buildModelFromXML(urdf)
+        except ValueError as error:
+            raise RobotError(f"the URDF is invalid: {error}") from error
         q = pin.neutral(full)
         for name, position in locked.items():
             q[full.joints[full.getJointId(name)].idx_q] = position
