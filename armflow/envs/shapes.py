@@ -148,7 +148,9 @@ def disc(name: str, radius: float, rgba: Color, *, thickness: float = 0.004, col
     return BodySpec(name, (part,), friction=0.8, collides=collides)
 
 
-def table(center: Sequence[float], size: Sequence[float], rgba: Color = (0.78, 0.72, 0.62, 1.0)) -> BodySpec:
+def table(
+    center: Sequence[float] | np.ndarray, size: Sequence[float], rgba: Color = (0.78, 0.72, 0.62, 1.0)
+) -> BodySpec:
     """Make the table: a fixed slab with its top at z = 0, centre [2] and size [3] in m, in the world frame."""
     slab = Part("box", (size[0], size[1], size[2]), place(center[0], center[1], -size[2] / 2), rgba)
     return BodySpec("table", (slab,), friction=0.6)
@@ -217,7 +219,7 @@ _BAR = 0.006  # m, radius of the handle
 
 def _boxes(boxes: list[tuple[float, ...]], rgba: Color) -> tuple[Part, ...]:
     """Boxes from rows of centre [3] and extents [3], m."""
-    return tuple(Part("box", box[3:], place(*box[:3]), rgba) for box in boxes)
+    return tuple(Part("box", box[3:], place(box[0], box[1], box[2]), rgba) for box in boxes)
 
 
 def _drawer(size: np.ndarray, bar_z: float, standoff: float, rgba: Color) -> tuple[Part, ...]:

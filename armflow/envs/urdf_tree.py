@@ -36,12 +36,14 @@ class _Joint:
 
 
 def _read_joint(joint: ElementTree.Element) -> _Joint:
-    ends = [end.get("link", "") if (end := joint.find(tag)) is not None else "" for tag in ("parent", "child")]
+    parent, child = ("" if (end := joint.find(tag)) is None else end.get("link", "") for tag in ("parent", "child"))
     axis = joint.find("axis")
     unit = _numbers(None if axis is None else axis.get("xyz"), "1 0 0")
     unit = unit / max(float(np.linalg.norm(unit)), 1e-12)
     kind = joint.get("type", "fixed")
-    return _Joint(joint.get("name", ""), *ends, kind == "prismatic", kind != "fixed", unit, origin_matrix(joint))
+    return _Joint(
+        joint.get("name", ""), parent, child, kind == "prismatic", kind != "fixed", unit, origin_matrix(joint)
+    )
 
 
 class UrdfTree:

@@ -45,10 +45,10 @@ class PickPlace:
         )
         yaw = turn_z(rng.uniform(-np.pi, np.pi))
         self.target = world.add(
-            block(f"{block_color} block", size, COLORS[block_color]), place(*block_at, size[2] / 2, yaw)
+            block(f"{block_color} block", size, COLORS[block_color]), place(block_at[0], block_at[1], size[2] / 2, yaw)
         )
         plate = disc(f"{disc_color} disc", DISC_RADIUS, COLORS[disc_color], thickness=DISC_THICKNESS)
-        self.reference = world.add(plate, place(*disc_at, DISC_THICKNESS))
+        self.reference = world.add(plate, place(disc_at[0], disc_at[1], DISC_THICKNESS))
         self._goal = np.array([*disc_at, DISC_THICKNESS + size[2] / 2])
         add_distractors(world, others[: rng.integers(4)], np.array([block_at, disc_at]), gap=0.11, rng=rng)
         self.instruction = (

@@ -46,10 +46,10 @@ class Push:
         )
         yaw = turn_z(rng.uniform(-np.pi, np.pi))
         self.target = world.add(
-            block(f"{block_color} block", size, COLORS[block_color]), place(*block_at, size[2] / 2, yaw)
+            block(f"{block_color} block", size, COLORS[block_color]), place(block_at[0], block_at[1], size[2] / 2, yaw)
         )
         mark = disc(f"{disc_color} disc", DISC_RADIUS, COLORS[disc_color], thickness=DISC_THICKNESS, collides=False)
-        self.reference = world.add(mark, place(*disc_at, DISC_THICKNESS))
+        self.reference = world.add(mark, place(disc_at[0], disc_at[1], DISC_THICKNESS))
         self._goal = np.array([*disc_at, size[2] / 2])
         away = (block_at - disc_at) / np.linalg.norm(block_at - disc_at)
         path = disc_at + np.linspace(0.0, float(np.linalg.norm(block_at - disc_at)) + 0.1, 8)[:, None] * away
