@@ -57,7 +57,7 @@ class Perceive:
             i: perceive_unposed(frames[i], rng=rng, arm=None if motion is None else motion.arms[i]) for i in shown
         }
         self._write(recording, scenes, motion)
-        height, width = frames[0].depth.shape
+        height, width = recording.frames[0].depth.shape
         print(f"{self.file}: {len(frames)} frame{'s' * (len(frames) > 1)}, {width} x {height} px")
         _tell_scene(scenes[0])
         if motion is not None:

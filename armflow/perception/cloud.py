@@ -70,7 +70,7 @@ def project(points_world: np.ndarray, K: np.ndarray, T_world_camera: np.ndarray)
 @nb.njit(cache=True)
 def _near_capsules(points, starts, ends, radii):
     """True for points [N, 3] within a radius of at least one segment."""
-    inside = np.zeros(len(points), nb.boolean)
+    inside = np.zeros(len(points), np.bool_)
     for c in range(len(starts)):
         ax, ay, az = ends[c, 0] - starts[c, 0], ends[c, 1] - starts[c, 1], ends[c, 2] - starts[c, 2]
         length2 = max(ax * ax + ay * ay + az * az, 1e-12)

@@ -6,7 +6,10 @@ import numpy as np
 __all__ = ["COLORS", "color_word"]
 
 COLORS = ("red", "green", "blue", "yellow", "orange", "purple", "cyan", "white", "black", "brown", "pink", "gray")
-_HUES = ((14, "red"), (41, "orange"), (68, "yellow"), (162, "green"), (203, "cyan"), (258, "blue"), (300, "purple"), (338, "pink"))
+_HUES = (  # upper bound in degrees
+    (14, "red"), (41, "orange"), (68, "yellow"), (162, "green"), (203, "cyan"),
+    (258, "blue"), (300, "purple"), (338, "pink"),
+)  # fmt: skip
 
 
 def color_word(rgb: np.ndarray) -> str:

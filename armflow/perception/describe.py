@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from armflow.perception.cloud import TableView
-from armflow.perception.shapes import fit_circle, fit_line, fit_rectangle, lying_axis
+from armflow.perception.shapes import Circle, fit_circle, fit_line, fit_rectangle, lying_axis
 
 __all__ = ["Piece", "Shape", "describe", "frame_at", "piece_of"]
 
@@ -55,9 +55,9 @@ def frame_at(origin: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:
     return T
 
 
-def level(x: float, y: float, z: float, yaw: float) -> np.ndarray:
-    """Pose [4, 4] turned about the vertical only."""
-    return frame_at(np.array([x, y, z]), np.array([np.cos(yaw), np.sin(yaw), 0]), np.array([0, 0, 1.0]))
+def level(center: np.ndarray, z: float, yaw: float) -> np.ndarray:
+    """Pose [4, 4] above a point [2] of the table, turned about the vertical only."""
+    return frame_at(np.array([center[0], center[1], z]), np.array([np.cos(yaw), np.sin(yaw), 0]), np.array([0, 0, 1.0]))
 
 
 def piece_of(view: TableView, mask: np.ndarray) -> Piece | None:
@@ -88,12 +88,12 @@ def describe(piece: Piece, *, rng: np.random.Generator) -> Shape:
 def _unknown(piece: Piece, confidence: float) -> Shape:
     """Bounding box, extruded to the table."""
     rectangle = cv2.minAreaRect(piece.points[:, :2].astype(np.float32))
-    (x, y), (width, depth), angle = rectangle
+    middle, (width, depth), angle = rectangle
     yaw = np.deg2rad(angle) + (np.pi / 2 if depth > width else 0.0)
     low = max(0.0, float(piece.points[:, 2].min())) if piece.points[:, 2].min() > 0.03 else 0.0
     sides = np.sort([width, depth])[::-1] + piece.pitch
     size = np.array([sides[0], sides[1], max(piece.top - low, 1e-3)])
-    return Shape("unknown", level(x, y, (piece.top + low) / 2, yaw), size, confidence)
+    return Shape("unknown", level(np.array(middle), (piece.top + low) / 2, yaw), size, confidence)
 
 
 def _flat(piece: Piece, rng: np.random.Generator) -> Shape | None:
@@ -106,13 +106,13 @@ def _flat(piece: Piece, rng: np.random.Generator) -> Shape | None:
     center = outline.mean(0)
     near = (outline - center) @ (piece.view.eye[:2] - center) > 0
     outline[near] = piece.view.meet(rim[near], 0.0)  # on the near side its lower edge is what is seen last
-    (_, _), sides, angle = cv2.minAreaRect(outline.astype(np.float32))
+    _, sides, _ = cv2.minAreaRect(outline.astype(np.float32))
     circle = fit_circle(outline, rng=rng, radii=(0.02, 0.12), tolerance=0.0025)
     if circle is None or circle.share < 0.45 or max(sides) > 2.4 * circle.radius:
         return _unknown(piece, 0.4) if min(sides) > 0.02 else None
     radius = circle.radius + 0.5 * piece.pitch
     size = np.array([2 * radius, 2 * radius, top])
-    return Shape("disc", level(*circle.center, top, 0.0), size, min(1.0, circle.share + 0.1))
+    return Shape("disc", level(circle.center, top, 0.0), size, min(1.0, circle.share + 0.1))
 
 
 def _rim(mask: np.ndarray) -> np.ndarray:
@@ -146,7 +146,7 @@ def _lying_pen(piece: Piece) -> Shape:
     center = along * (low + high) / 2 + across * s
     yaw = float(np.arctan2(along[1], along[0]))
     size = np.array([high - low + piece.pitch, 2 * radius, 2 * radius])
-    return Shape("pen", level(center[0], center[1], radius, yaw), size, float(np.clip(1 - line.spread / 0.02, 0.3, 1)))
+    return Shape("pen", level(center, radius, yaw), size, float(np.clip(1 - line.spread / 0.02, 0.3, 1)))
 
 
 def _standing_pen(piece: Piece, direction: np.ndarray, width: float) -> Shape:
@@ -200,15 +200,15 @@ def _solid(piece: Piece, rng: np.random.Generator) -> Shape | None:
     height = piece.top - low
     if round_fit is not None and _rounder(round_fit, np.concatenate([sides, outline]), box.error):
         size = np.array([2 * round_fit.radius, 2 * round_fit.radius, height])
-        return Shape("unknown", level(*round_fit.center, low + height / 2, 0.0), size, 0.5 * round_fit.share)
+        return Shape("unknown", level(round_fit.center, low + height / 2, 0.0), size, 0.5 * round_fit.share)
     size = np.array([*box.sides, height])
     if size.max() > 0.11 or size.min() < 0.012 or size.max() > 4 * size.min():
         return _unknown(piece, 0.4)
     confidence = float(np.clip(1.2 - box.error / 0.005, 0.2, 1))
-    return Shape("block", level(*box.center, low + height / 2, box.yaw), size, confidence)
+    return Shape("block", level(box.center, low + height / 2, box.yaw), size, confidence)
 
 
-def _rounder(circle, points: np.ndarray, box_error: float) -> bool:
+def _rounder(circle: Circle, points: np.ndarray, box_error: float) -> bool:
     """True where a circle explains the outline clearly better than a rectangle."""
     error = np.minimum(np.abs(np.linalg.norm(points - circle.center, axis=1) - circle.radius), 0.008).mean()
     return bool(error < 0.75 * box_error)
@@ -243,9 +243,9 @@ def _vessel(piece: Piece, rng: np.random.Generator) -> Shape | None:
     size = np.array([2 * radius, 2 * radius, tall])
     handle = _handle(piece, center, radius, low)
     if handle is not None:
-        return Shape("mug", level(*center, low, handle), size, min(1.0, circle.share + 0.15))
+        return Shape("mug", level(center, low, handle), size, min(1.0, circle.share + 0.15))
     slim = 0.85 < tall / (2 * radius) < 1.25 and radius < 0.042
-    return Shape("holder" if slim else "cup", level(*center, low, 0.0), size, min(1.0, circle.share + 0.15))
+    return Shape("holder" if slim else "cup", level(center, low, 0.0), size, min(1.0, circle.share + 0.15))
 
 
 def _two_walls(points: np.ndarray, eye: np.ndarray, center: np.ndarray, radius: float) -> tuple[np.ndarray, float]:

@@ -44,7 +44,8 @@ class Detection:
         color: Colour word, such as "red".
         kind: One of `KINDS`.
         T_world_object: Pose of the object frame described above.
-        size: [3] extent along the object frame's axes, m, hidden side included (rack: x is the peg's length; drawer: the handle's extents).
+        size: [3] extent along the object frame's axes, m, hidden side included (rack: x is the peg's length;
+            drawer: the handle's extents).
         confidence: 0 to 1, how well the points fit the kind's shape.
     """
 

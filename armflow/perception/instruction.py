@@ -88,7 +88,7 @@ def parse_instruction(text: str) -> Command:
     later = next((w for w in words if w in VERBS and VERBS[w] not in ("place", "open") and w not in NOUNS), None)
     relation = VERBS[later] if VERBS[verb] == "place" and later else VERBS[verb]
     parts = _split([w for w in words if w not in VERBS or w in NOUNS])
-    if relation == "open" or (relation == "push" and any("open" == w for w in words)):
+    if relation == "open" or (relation == "push" and "open" in words):
         return Command("open", _phrase(text, _object_words(text, parts)), None)
     target, reference, preposition = _roles(text, parts, relation)
     first, second = _phrase(text, target), _phrase(text, reference)
@@ -201,7 +201,8 @@ def _decide(candidates: list[Detection], phrase: Phrase) -> list[Detection]:
     for word in (phrase.size, phrase.place):
         if word and len(candidates) > 1:
             values = np.array([_measure(d, word) for d in candidates])
-            candidates = [candidates[int(np.argmax(values))]] if np.ptp(values) > 1e-3 * abs(values).max() else candidates
+            if np.ptp(values) > 1e-3 * abs(values).max():
+                candidates = [candidates[int(np.argmax(values))]]
     return candidates
 
 

@@ -1,4 +1,4 @@
-"""Which object moved in a recording of a still camera: what is carried by the arm, or moves on its own; or nothing sure."""
+"""Which object moves in a recording of a still camera: carried by the arm, or on its own; or nothing sure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class MovingObject:
 
 
 def moving_pixels(frames: Sequence[RGBDFrame], config: MotionConfig | None = None) -> np.ndarray:
-    """Pixels that show something in motion: unlike what was there shortly before and unlike what was there shortly after.
+    """Pixels that show something in motion: unlike what was there shortly before and shortly after.
 
     What was uncovered, moved aside or lit differently for good is like one of the two and drops out.
 
@@ -64,7 +64,8 @@ def moving_pixels(frames: Sequence[RGBDFrame], config: MotionConfig | None = Non
     for i in range(count):
         steps = range(config.nearest, config.farthest + 1, 2)
         sides = [[i + sign * k for k in steps if 0 <= i + sign * k < count] for sign in (-1, 1)]
-        changes = [np.median([np.linalg.norm(lab[j] - lab[i], axis=-1) for j in side], axis=0) for side in sides if side]
+        away = [[np.linalg.norm(lab[j] - lab[i], axis=-1) for j in side] for side in sides if side]
+        changes = [np.median(side, axis=0) for side in away]
         if changes:
             mask = (np.minimum.reduce(changes) > config.change).astype(np.uint8)
             moving[i] = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)) > 0

@@ -44,7 +44,7 @@ def load_recording(path: str | Path, *, period: float = 0.2) -> Recording:
     if not path.is_file():
         raise FormatError(path, "file", "does not exist")
     if path.suffix != ".npz":
-        raise FormatError(path, "file", f"has the suffix {path.suffix!r}; an .npz file or a folder of PNG pairs is needed")
+        raise FormatError(path, "file", f"has the suffix {path.suffix!r}; give an .npz file or a folder of PNG pairs")
     return _from_npz(path, period)
 
 
@@ -76,7 +76,7 @@ def _member(path: Path, archive: Mapping[str, np.ndarray], key: str) -> np.ndarr
     """One array of the archive."""
     try:
         return archive[key]
-    except Exception as error:  # noqa: BLE001 - zip, LZMA and npy readers raise types of their own on damaged bytes
+    except Exception as error:  # zip, LZMA and npy readers raise types of their own on damaged bytes
         raise FormatError(path, key, f"cannot be read ({error})") from error
 
 
@@ -142,10 +142,12 @@ def _from_folder(path: Path, period: float) -> Recording:
     if not names:
         raise FormatError(path, "rgb_0000.png", "is missing; a folder must hold rgb_*.png and depth_*.png pairs")
     colors = [_image(n, "rgb", cv2.IMREAD_COLOR, _is_color)[..., ::-1] for n in names]
-    depths = [_image(n.with_name(n.name.replace("rgb", "depth", 1)), "depth", cv2.IMREAD_UNCHANGED, _is_depth) for n in names]
+    pairs = [name.with_name(name.name.replace("rgb", "depth", 1)) for name in names]
+    depths = [_image(n, "depth", cv2.IMREAD_UNCHANGED, _is_depth) for n in pairs]
     for name, color, depth in zip(names, colors, depths, strict=True):
         if color.shape[:2] != depth.shape or color.shape != colors[0].shape:
-            raise FormatError(name, "size", f"is {color.shape[:2]}, its depth {depth.shape}, the first {colors[0].shape[:2]}")
+            first = colors[0].shape[:2]
+            raise FormatError(name, "size", f"is {color.shape[:2]}, its depth {depth.shape}, the first {first}")
     metres = np.stack(depths) / 1000.0
     shape = (colors[0].shape[0], colors[0].shape[1])
     K = _intrinsics(path / "intrinsics.json", values, shape)

@@ -20,7 +20,7 @@ class SegmentConfig:
         min_height: Height above the table at which a pixel stands out, m (it grows with depth squared).
         chroma: Distance in the a, b plane of CIELAB from the table's colour that tells a flat object.
         lightness: Difference in L from the table's colour that tells a flat gray object.
-        tint: Distance in chromaticity (as `hue_step`) within which something flat and darker than the table may be shadow.
+        tint: Distance in chromaticity (as `hue_step`) from the table's within which a flat dark patch is its shadow.
         umbra: Share of the table's brightness that the deepest shadow keeps.
         gap: Depth step between neighbouring pixels that parts two objects, m per m of distance.
         hue_step: Step in chromaticity (r, g of r + g + b = 1) that parts two touching objects.
@@ -85,7 +85,7 @@ def _foreground(height: np.ndarray, depth: np.ndarray, rgb: np.ndarray, config: 
 
 
 def _shadow(rgb: np.ndarray, on_table: np.ndarray, config: SegmentConfig) -> np.ndarray:
-    """Pixels [H, W] of the table's tint that are darker than it, though not black: light is missing, nothing lies there."""
+    """Pixels [H, W] of the table's tint that are darker than it, though not black: nothing but light is missing."""
     mean = cv2.blur(rgb, (3, 3)).astype(float)
     table = np.median(rgb[on_table], axis=0).astype(float)
     share = mean.sum(-1) / max(table.sum(), 1.0)
@@ -117,7 +117,7 @@ def _root(parent, i):
 
 
 @nb.njit(cache=True)
-def _link(front, depth, chroma, light, gap, hue_step, light_step):
+def _link(front, depth, chroma, light, gap, hue_step, light_step):  # noqa: C901 - one pass over the pixels
     """Connected components [H, W] of the foreground over neighbours alike in depth and colour (union-find)."""
     H, W = front.shape
     parent = np.arange(H * W)
@@ -162,7 +162,7 @@ def _drop_small(labels: np.ndarray, least: int) -> np.ndarray:
 def _merge(
     labels: np.ndarray, points: np.ndarray, chroma: np.ndarray, light: np.ndarray, config: SegmentConfig
 ) -> np.ndarray:
-    """Join pieces of one colour that touch in space, or of which one stands inside the other's outline (a cup's walls)."""
+    """Join pieces of one colour that touch in space, or that are the walls of one vessel."""
     count = int(labels.max())
     if count < 2:
         return labels

@@ -66,7 +66,7 @@ def register(points: np.ndarray, grid: NearestGrid, T: np.ndarray) -> tuple[np.n
 
 @nb.njit(cache=True)
 def _look_up(y, surface, normals, nearest, low, pitch, out):
-    """Row of the nearest surface point, distance, and signed distance from its plane, of points y [N, 3] into out [N, 3]."""
+    """Nearest surface point's row, distance, signed distance from its plane of points y [N, 3] into out [N, 3]."""
     shape = nearest.shape
     for i in range(len(y)):
         x0 = min(max(int((y[i, 0] - low[0]) / pitch), 0), shape[0] - 1)
@@ -149,8 +149,10 @@ def _register(points, surface, normals, nearest, table, inverse):
     return inverse, np.sqrt((kept**2).mean())
 
 
-def register_plain(points: np.ndarray, surface: np.ndarray, normals: np.ndarray, T: np.ndarray) -> tuple[np.ndarray, float]:
-    """The readable reference of `register`: the same steps with exact nearest points, surface [M, 3], normals [M, 3]."""
+def register_plain(
+    points: np.ndarray, surface: np.ndarray, normals: np.ndarray, T: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """The readable reference of `register`: the same steps with exact nearest points of a surface [M, 3]."""
     tree = cKDTree(surface)
     inverse = np.linalg.inv(T)
     reach = 0.05

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import RigidTransform
 
 from armflow.perception.assembly import describe_drawer, describe_rack, is_cabinet, is_post
@@ -113,7 +114,7 @@ def _word(piece: Piece) -> str:
 
 
 def _assemble(pieces: list[Piece], rng: np.random.Generator) -> list[tuple[Piece, Shape]]:
-    """Describe each piece; racks and drawers first take the parts that belong to them, vessels swallow their contents."""
+    """Describe each piece; racks and drawers first take the parts that are theirs, vessels swallow their contents."""
     found: list[tuple[Piece, Shape]] = []
     rest = sorted(pieces, key=lambda p: -len(p.points))
     while rest:
@@ -134,8 +135,6 @@ def _assemble(pieces: list[Piece], rng: np.random.Generator) -> list[tuple[Piece
 
 def _join(piece: Piece, rest: list[Piece], reach: float) -> tuple[Piece, list[Piece]]:
     """Add the pieces that touch this one well above the table."""
-    from scipy.spatial import cKDTree
-
     tree = cKDTree(piece.points)
     kept: list[Piece] = []
     for other in rest:

@@ -18,7 +18,7 @@ class Circle:
 
 @dataclass(frozen=True, slots=True)
 class Rectangle:
-    """Centre [2] m, yaw of the first side rad, sides [2] m (first >= second), mean distance of the points to its edges m."""
+    """Centre [2] m, yaw of the first side rad, sides [2] m (first >= second), mean distance from its edges m."""
 
     center: np.ndarray
     yaw: float
@@ -28,7 +28,7 @@ class Rectangle:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A point [D] m on a line, its unit direction [D], least and largest coordinate along it m, and the spread across m."""
+    """A point [D] m on a line, its unit direction [D], least and largest coordinate along it m, spread across it m."""
 
     center: np.ndarray
     direction: np.ndarray

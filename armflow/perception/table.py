@@ -53,7 +53,9 @@ def find_table(
     points = back_project(frame).reshape(-1, 3)
     keep = np.isfinite(points[:, 2])
     if keep.sum() < _MIN_READINGS:
-        raise DepthError(f"{int(keep.sum())} depth readings in a {frame.depth.shape} picture; {_MIN_READINGS} are needed")
+        raise DepthError(
+            f"{int(keep.sum())} depth readings in a {frame.depth.shape} picture; needed are {_MIN_READINGS}"
+        )
     points, depth = points[keep], frame.depth.reshape(-1)[keep]
     band = tolerance * np.clip(depth, 0.5, 2.0) ** 2
     pick = rng.choice(len(points), min(len(points), 2500), replace=False)

@@ -197,8 +197,8 @@ def _like(rgb: np.ndarray, palette: tuple[np.ndarray, float, float]) -> np.ndarr
 
 
 @nb.njit(cache=True)
-def _gather(rgb, depth, K, T, window, ball, palette, capsules):
-    """World points [M, 3] in a window of the picture that have the colours, lie in the ball and outside all capsules."""
+def _gather(rgb, depth, K, T, window, ball, palette, capsules):  # noqa: PLR0913 - numba takes no dataclasses
+    """World points [M, 3] in a window of the picture that have the colours, in the ball and outside all capsules."""
     center, reach = ball
     grid, low, high = palette
     starts, ends, radii = capsules

@@ -1,6 +1,16 @@
 """The words that instructions may use: verbs, nouns, colours, sizes, places."""
 
-__all__ = ["COLOR_WORDS", "CONTENTS", "FILLERS", "NEAR_COLORS", "NOUNS", "PLACE_WORDS", "PREPOSITIONS", "SIZE_WORDS", "VERBS"]
+__all__ = [
+    "COLOR_WORDS",
+    "CONTENTS",
+    "FILLERS",
+    "NEAR_COLORS",
+    "NOUNS",
+    "PLACE_WORDS",
+    "PREPOSITIONS",
+    "SIZE_WORDS",
+    "VERBS",
+]
 
 VERBS: dict[str, str] = {
     **dict.fromkeys(("push", "slide", "shove", "nudge", "scoot", "sweep", "drag", "press"), "push"),
@@ -30,7 +40,8 @@ NOUNS: dict[str, tuple[str, ...]] = {
 }
 """Noun to the kinds it may mean, best first; no kind stands for any."""
 
-CONTENTS = ("beads", "bead", "balls", "marbles", "pellets", "contents", "content", "pebbles", "beans", "everything", "stuff")
+CONTENTS = ("beads", "bead", "balls", "marbles", "pellets", "contents", "content", "pebbles", "beans")
+CONTENTS += ("everything", "stuff")
 
 COLOR_WORDS: dict[str, str] = {
     **dict.fromkeys(("red", "scarlet", "crimson", "ruby", "vermilion", "maroon", "cherry"), "red"),
@@ -90,9 +101,10 @@ PREPOSITIONS: dict[str, str] = {
     "with": "with",
 }
 
-FILLERS = frozenset(
-    ("the", "a", "an", "please", "now", "then", "and", "it", "its", "that", "is", "which", "your", "my", "up", "out")
-    + ("down", "can", "could", "you", "would", "kindly", "robot", "go", "so", "stands", "lies", "gently", "carefully")
-    + ("slowly", "just", "top", "of", "colored", "coloured", "side", "hand", "all", "some", "this", "there", "over")
-    + ("way", "fully", "completely", "standing", "lying", "upright", "onto", "for", "me", "i", "want", "off", "ones")
-)
+FILLERS = frozenset({
+    "the", "a", "an", "please", "now", "then", "and", "it", "its", "that", "is", "which", "your", "my", "up", "out",
+    "down", "can", "could", "you", "would", "kindly", "robot", "go", "so", "stands", "lies", "gently", "carefully",
+    "slowly", "just", "top", "of", "colored", "coloured", "side", "hand", "all", "some", "this", "there", "over",
+    "way", "fully", "completely", "standing", "lying", "upright", "onto", "for", "me", "i", "want", "off", "ones",
+})  # fmt: skip
+"""Words that say nothing here."""
