@@ -23,7 +23,7 @@ class Demo:
     out: Path = Path("runs/demo")
     """Folder for videos and report."""
     media: Path | None = None
-    """Also write the pictures of the README into this folder."""
+    """Also write the picture of the README into this folder."""
 
     def run(self) -> int:
         """Play them; the exit code is 1 when one failed."""

@@ -13,13 +13,14 @@ from armflow.perception.frame import RGBDFrame
 
 __all__ = ["STRIP_HEIGHT", "Caption", "View", "compose", "draw_flow", "draw_inset", "draw_points"]
 
-STRIP_HEIGHT = 96  # px
+STRIP_HEIGHT = 116  # px
 MARGIN = 14  # px
 EDGE = 10  # px around an inset
 INK, DIM = (236, 239, 244), (150, 160, 175)
 PAPER = (24, 28, 36)
 GOOD, BAD, BUSY = (126, 217, 140), (255, 121, 108), (245, 201, 100)
 TRACKED = (64, 224, 255)
+SHIFT = 4  # binary places of a pixel coordinate given to OpenCV
 TRAILS = 48  # most paths drawn; more would hide the object
 
 
@@ -55,23 +56,24 @@ def draw_flow(image: np.ndarray, view: View, flow: Flow3D) -> None:
     keep = np.linspace(0, N - 1, min(N, TRAILS)).astype(int)
     points = flow.points_world[:, keep]
     pixels, front = view.project(points.reshape(-1, 3))
-    pixels, front = pixels.reshape(T, len(keep), 2), front.reshape(T, len(keep))
+    pixels, front = _fixed(pixels).reshape(T, len(keep), 2), front.reshape(T, len(keep))
     colors = cv2.applyColorMap(np.linspace(40, 245, max(T - 1, 1)).astype(np.uint8)[:, None], cv2.COLORMAP_PLASMA)
     layer = image.copy()
     for step in range(T - 1):
         color = [int(value) for value in colors[step, 0, ::-1]]
-        for one in np.flatnonzero(front[step] & front[step + 1]):
-            cv2.line(layer, _fixed(pixels[step, one]), _fixed(pixels[step + 1, one]), color, 1, cv2.LINE_AA, 4)
-    for one in np.flatnonzero(front[-1]):
-        cv2.circle(layer, _fixed(pixels[-1, one]), 24, (250, 240, 90), -1, cv2.LINE_AA, 4)
-    image[:] = cv2.addWeighted(layer, 0.75, image, 0.25, 0.0)
+        seen = front[step] & front[step + 1]
+        segments = np.ascontiguousarray(pixels[step : step + 2, seen].transpose(1, 0, 2))  # [N, 2, 2]
+        cv2.polylines(layer, list(segments), False, color, 1, cv2.LINE_AA, SHIFT)
+    for pixel in pixels[-1, front[-1]].tolist():
+        cv2.circle(layer, pixel, 24, (250, 240, 90), -1, cv2.LINE_AA, SHIFT)
+    cv2.addWeighted(layer, 0.75, image, 0.25, 0.0, dst=image)
 
 
 def draw_points(image: np.ndarray, view: View, points_world: np.ndarray) -> None:
     """Draw tracked points [N, 3] m as dots into image [H, W, 3]."""
     pixels, front = view.project(points_world)
-    for pixel in pixels[front]:
-        cv2.circle(image, _fixed(pixel), 32, TRACKED, -1, cv2.LINE_AA, 4)
+    for pixel in _fixed(pixels[front]).tolist():
+        cv2.circle(image, pixel, 32, TRACKED, -1, cv2.LINE_AA, SHIFT)
 
 
 def draw_inset(image: np.ndarray, frame: RGBDFrame) -> None:
@@ -89,10 +91,9 @@ def draw_inset(image: np.ndarray, frame: RGBDFrame) -> None:
         image[top : top + 18, left : left + 54] = np.asarray(label)
 
 
-def _fixed(pixel: np.ndarray) -> tuple[int, int]:
-    """A pixel in sixteenths, as OpenCV's shift of 4 wants it, kept within 16 bits."""
-    x, y = np.clip(np.nan_to_num(pixel * 16.0), -32000, 32000)
-    return int(x), int(y)
+def _fixed(pixels: np.ndarray) -> np.ndarray:
+    """Pixels [N, 2] in sixteenths, as OpenCV takes them with `SHIFT`, kept within 16 bits."""
+    return np.clip(np.nan_to_num(pixels * 2**SHIFT), -32000, 32000).astype(np.int32)
 
 
 def compose(picture: np.ndarray, caption: Caption) -> np.ndarray:
@@ -106,7 +107,8 @@ def compose(picture: np.ndarray, caption: Caption) -> np.ndarray:
     pen.text((MARGIN, 11), _fit(caption.title, 13, width - 120), DIM, _font(13))
     pen.text((width - MARGIN - _font(13).getlength(clock), 11), clock, DIM, _font(13))
     pen.text((MARGIN, 33), _fit(f"“{caption.instruction}”", 18, width - 2 * MARGIN), INK, _font(18))
-    pen.text((MARGIN, 64), _fit(caption.sentence, 15, width - 2 * MARGIN), color, _font(15))
+    for row, line in enumerate(_wrap(caption.sentence, 15, width - 2 * MARGIN)):
+        pen.text((MARGIN, 63 + 22 * row), line, color, _font(15))
     return np.concatenate([picture, np.asarray(strip)])
 
 
@@ -115,6 +117,16 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.load_default(size)  # type: ignore[return-value]
 
 
+@cache
+def _wrap(text: str, size: int, width: float) -> tuple[str, ...]:
+    """Break a sentence between words into at most two lines of `width` px."""
+    words = text.split()
+    count = next((n for n in range(len(words), 0, -1) if _font(size).getlength(" ".join(words[:n])) <= width), 0)
+    first, rest = " ".join(words[:count]), " ".join(words[count:])
+    return tuple(_fit(line, size, width) for line in (first, rest) if line)
+
+
+@cache
 def _fit(text: str, size: int, width: float) -> str:
     """Shorten a sentence until it fits into `width` px."""
     if _font(size).getlength(text) <= width:

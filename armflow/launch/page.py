@@ -159,7 +159,9 @@ def _latency(results: Sequence[EpisodeResult]) -> str:
     latency = latency_summary(result.outcome.latency for result in results)
     if not latency:
         return ""
-    note = "Dot: median; end of the line: 95th percentile; logarithmic axis. “execute” is the simulated motion itself."
+    note = (
+        "Dot: median; end of the line: 95th percentile; logarithmic axis. “execute”: the simulation, with its filming."
+    )
     return _section("Latency of each stage", latency_chart(latency) + _note(note))
 
 

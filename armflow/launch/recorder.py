@@ -48,13 +48,17 @@ class Recorder:
         """Show the result for a moment, unhook and close the file, whatever happened."""
         self._world.arm.on_step = None
         try:
-            mood = "good" if outcome.success else "bad"
-            sentence = "done" if outcome.success else outcome.reason or "stopped"
-            picture = self._picture(mood, sentence[0].upper() + sentence[1:])
+            picture = self._picture("good" if outcome.success else "bad", self._verdict(outcome), flow=False)
             for _ in range(max(1, int(LAST_SECONDS * CONTROL_HZ / self._every))):
                 self._writer.write(picture)
         finally:
             self._writer.close()
+
+    def _verdict(self, outcome: Outcome) -> str:
+        """The world's judgement, then the controller's own where they agree."""
+        if not outcome.success:
+            return f"Failure: {outcome.reason or 'stopped'}"
+        return f"Success: {self._controller.status().removeprefix('done: ')}"
 
     def _step(self, *_: object) -> None:
         self._steps += 1
@@ -64,11 +68,11 @@ class Recorder:
     def _shoot(self) -> None:
         self._writer.write(self._picture("busy", ""))
 
-    def _picture(self, mood: str, sentence: str) -> np.ndarray:
+    def _picture(self, mood: str, sentence: str, *, flow: bool = True) -> np.ndarray:
         frame = self._film.read() if self._film is not None else self._world.view(*ALONE)
         image, view = frame.rgb.copy(), View(frame.K, frame.T_world_camera)
         overlay = self._controller.overlay() if hasattr(self._controller, "overlay") else None
-        if overlay is not None:
+        if flow and overlay is not None:
             if overlay.predicted is not None:
                 draw_flow(image, view, overlay.predicted)
             if overlay.tracked_world is not None:
