@@ -1,13 +1,31 @@
-"""Arms: models, inverse kinematics, and the limiter that every command passes."""
+"""Arms: models, inverse kinematics, and the limiter that every command passes.
 
-from armflow.robot.arm import Arm
-from armflow.robot.capsules import Capsules
-from armflow.robot.chunk import ActionChunk
-from armflow.robot.embodiments import ARMS, arm_names, load_arm
-from armflow.robot.ik import IKResult, solve_ik, solve_ik_batch
-from armflow.robot.limiter import LimitedChunk, LimitedCommand, Limiter
-from armflow.robot.model import Gripper, RobotModel
-from armflow.robot.watchdog import Watchdog
+Names are imported when they are first asked for, so that `armflow.robot.errors` does not cost a second.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from armflow.robot.arm import Arm
+    from armflow.robot.capsules import Capsules
+    from armflow.robot.chunk import ActionChunk
+    from armflow.robot.embodiments import ARMS, arm_names, load_arm
+    from armflow.robot.ik import IKResult, solve_ik, solve_ik_batch
+    from armflow.robot.limiter import LimitedChunk, LimitedCommand, Limiter
+    from armflow.robot.model import Gripper, RobotModel
+    from armflow.robot.watchdog import Watchdog
+
+_HOMES = {
+    "arm": ("Arm",),
+    "capsules": ("Capsules",),
+    "chunk": ("ActionChunk",),
+    "embodiments": ("ARMS", "arm_names", "load_arm"),
+    "ik": ("IKResult", "solve_ik", "solve_ik_batch"),
+    "limiter": ("LimitedChunk", "LimitedCommand", "Limiter"),
+    "model": ("Gripper", "RobotModel"),
+    "watchdog": ("Watchdog",),
+}
 
 __all__ = [
     "ARMS",
@@ -26,3 +44,10 @@ __all__ = [
     "solve_ik",
     "solve_ik_batch",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
