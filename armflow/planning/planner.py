@@ -12,7 +12,7 @@ from armflow.perception.flow import Flow3D
 from armflow.perception.instruction import Command
 from armflow.planning.distance import DistanceField, build_field
 from armflow.planning.flow_model.goal_flow import FlowError, FlowModel
-from armflow.planning.flow_model.paths import carry_flow
+from armflow.planning.flow_model.paths import carry_flow, shifted
 from armflow.planning.grasp import Grasp, RankedGrasp, handle_grasps, object_grasps, push_contacts, rank_grasps
 from armflow.planning.look import VESSELS, vessel_points
 from armflow.planning.motion import Segment, held, ramp
@@ -23,6 +23,10 @@ from armflow.planning.verify import GeometricVerifier
 from armflow.robot.model import RobotModel
 
 __all__ = ["Plan", "Planner", "PlannerConfig", "Refusal"]
+
+
+_SAME_POSTURE = 0.05  # rad
+_RETREAT = 0.08  # m
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,13 +245,22 @@ class Planner:
         return replace(result, q=timed, waypoints=rows, status="ok", reason=f"the ranked path ({result.reason})")
 
     def _leave(self, plan: Plan, q: np.ndarray, T_world_object: np.ndarray) -> list[Segment]:
-        """Off the object: back along the approach, or straight back and up after a push."""
-        opening = self._open_fraction(plan.ranked.grasp)
-        if plan.holds and len(plan.ranked.q_retreat) > 1:
-            rows = np.concatenate([q[None], plan.ranked.q_retreat[1:]])
+        """Off the object: straight back along the approach, or back and up after a push."""
+        grasp, q_retreat = plan.ranked.grasp, plan.ranked.q_retreat
+        opening = self._open_fraction(grasp)
+        if not plan.holds or len(q_retreat) < 2:
+            return self.back_off(plan, q, opening)
+        # The carry may end in other joint positions than the ranking, and a joint path between the two is no line.
+        if np.abs(q - q_retreat[0]).max() < _SAME_POSTURE:
+            rows = np.concatenate([q[None], q_retreat[1:]])
             away = retime(rows, self._arm, self._config.dt, tool_speed=self._config.approach_speed)
-            return [_free("retreat", away, opening, T_world_object)]
-        return self.back_off(plan, q, opening)
+        else:
+            T = self._arm.frames(q)[-1]
+            back = T[:3, :3] @ grasp.T_world_tool[:3, :3].T @ grasp.approach
+            end = shifted(T, -_RETREAT * back)
+            speed = self._speed(self._config.approach_speed)
+            away = plan_pose_path(self._arm, q, line_poses(T, end)[1:], config=speed, rng=self._rng).q
+        return [_free("retreat", away, opening, T_world_object)]
 
     def _moving(self, label: str, q: np.ndarray, gripper: float, T_tool_object: np.ndarray, holds: bool) -> Segment:
         """A segment that moves the object with the tool."""

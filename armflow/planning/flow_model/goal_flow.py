@@ -108,7 +108,7 @@ def _place(scene: Scene, config: GoalFlowConfig) -> list[_Motion]:
     """Lift, carry level, lower onto the reference; a few turns about the vertical are tried."""
     start, goal = _matrix(scene.target), _reference(scene).T_world_object.translation
     half = scene.target.size[2] / 2
-    height = max(_carry_height(scene, config, half), start[2, 3] + 0.08)
+    height = max(_carry_height(scene, config, half), start[2, 3] + 0.05)
     motions = []
     for turn in (0.0, np.pi / 4, -np.pi / 4, np.pi / 2, -np.pi / 2):
         turned = pose(Rotation.from_rotvec(turn * _UP).as_matrix() @ start[:3, :3], goal + (half + 0.004) * _UP)
