@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pybullet
 from scipy.spatial.transform import RigidTransform, Rotation
 
 from armflow.envs.body_urdf import body_urdf
 from armflow.envs.physics_urdf import physics_urdf
 from armflow.envs.shapes import BodySpec, Part, place, table
-from armflow.envs.silence import silent_stdout
+from armflow.envs.silence import silent_stderr, silent_stdout
 from armflow.robot.errors import ChoiceError, ShapeError
 from armflow.robot.model import RobotModel
+
+with silent_stderr():  # it says hello
+    import pybullet
 
 __all__ = ["CONTROL_PERIOD", "SUBSTEPS", "Saved", "World"]
 
