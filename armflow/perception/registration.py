@@ -89,28 +89,36 @@ def _normal_equations(y, surface, normals, found, reach):
             count += 1
     center /= max(count, 1)
     A, b, spread = np.zeros((6, 6)), np.zeros(6), 0.0
-    J = np.empty(6)
+    J, axes = np.zeros(6), np.eye(3)
     for i in range(len(y)):
         if found[i, 1] >= reach:
             continue
-        m, arm = int(found[i, 0]), y[i] - center
-        spread += (arm * arm).sum()
-        n = normals[m]
-        J[:3], J[3:] = np.cross(arm, n), n
-        A += np.outer(J, J)
-        b -= J * found[i, 2]
-        if found[i, 1] > 0.0035:
-            gap = y[i] - surface[m]
+        m = int(found[i, 0])
+        p, q, r = y[i, 0] - center[0], y[i, 1] - center[1], y[i, 2] - center[2]
+        spread += p * p + q * q + r * r
+        _add_row(A, b, J, (p, q, r), normals[m], found[i, 2])
+        if found[i, 1] > _BORDER:
             for axis in range(3):
-                e = np.zeros(3)
-                e[axis] = 1.0
-                J[:3], J[3:] = np.cross(arm, e), e
-                A += np.outer(J, J)
-                b -= J * gap[axis]
+                _add_row(A, b, J, (p, q, r), axes[axis], y[i, axis] - surface[m, axis])
+    for j in range(6):
+        for k in range(j):
+            A[j, k] = A[k, j]
     for k in range(3):
         A[k, k] += 0.02 * spread + 1e-6 * count
         A[k + 3, k + 3] += 0.01 * count
     return A, b, center, count
+
+
+@nb.njit(cache=True, inline="always")
+def _add_row(A, b, J, arm, n, gap):
+    """Add the row (arm x n, n) with residual `gap` to the upper half of A and to b; J [6] is room for the row."""
+    p, q, r = arm
+    J[0], J[1], J[2] = q * n[2] - r * n[1], r * n[0] - p * n[2], p * n[1] - q * n[0]
+    J[3], J[4], J[5] = n[0], n[1], n[2]
+    for j in range(6):
+        b[j] -= J[j] * gap
+        for k in range(j, 6):
+            A[j, k] += J[j] * J[k]
 
 
 @nb.njit(cache=True)

@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import RigidTransform
 
 from armflow.perception.assembly import describe_drawer, describe_rack, is_cabinet, is_post
-from armflow.perception.cloud import TableView, robot_mask, view_from
+from armflow.perception.cloud import robot_mask, view_from
 from armflow.perception.colors import color_word
 from armflow.perception.describe import Piece, Shape, describe, piece_of
 from armflow.perception.detection import Detection, TablePlane
@@ -172,12 +172,11 @@ def _handle_alone(piece: Piece, shape: Shape) -> Piece | None:
 
 def _detection(piece: Piece, shape: Shape, stamp: float) -> Detection:
     """Move a described piece into the world and name it."""
-    view: TableView = piece.view
+    view, word = piece.view, _word(piece)
     if shape.kind == "drawer":
         piece = _handle_alone(piece, shape) or piece
     points = piece.points @ view.T_world_table[:3, :3].T + view.T_world_table[:3, 3]
     rgb = view.rgb[piece.pixels[:, 0], piece.pixels[:, 1]]
-    word = _word(piece)
     noun = "object" if shape.kind == "unknown" else shape.kind
     state = ObjectState(f"{word} {noun}", points, np.zeros_like(points), stamp)
     T = RigidTransform.from_matrix(view.T_world_table @ shape.T_table_object)

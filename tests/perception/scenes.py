@@ -5,6 +5,7 @@ Independent of `envs`, so that perception is held against a second renderer; tru
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numba as nb
 import numpy as np
@@ -68,7 +69,9 @@ def rod(start: np.ndarray, end: np.ndarray, radius: float) -> Mesh:
     return ring_mesh(profile, RigidTransform.from_components(np.asarray(start), turn), 16)
 
 
-def block(x: float, y: float, yaw: float = 0.0, size: Sequence[float] = (0.045, 0.045, 0.045), color: str = "red") -> Body:
+def block(
+    x: float, y: float, yaw: float = 0.0, size: Sequence[float] = (0.045, 0.045, 0.045), color: str = "red"
+) -> Body:
     T = pose(x, y, size[2] / 2, yaw)
     return Body("block", color, ((box(size, T), PALETTE[color]),), T, np.asarray(size))
 
@@ -80,11 +83,17 @@ def disc(x: float, y: float, color: str = "green", radius: float = 0.05) -> Body
 
 def cylinder(x: float, y: float, color: str = "purple", radius: float = 0.025, height: float = 0.06) -> Body:
     mesh = rod(np.array([x, y, 0]), np.array([x, y, height]), radius)
-    return Body("unknown", color, ((mesh, PALETTE[color]),), pose(x, y, height / 2), np.array([2 * radius, 2 * radius, height]))
+    return Body(
+        "unknown", color, ((mesh, PALETTE[color]),), pose(x, y, height / 2), np.array([2 * radius, 2 * radius, height])
+    )
 
 
-def cup(x: float, y: float, color: str = "blue", radius: float = 0.032, height: float = 0.09, wall: float = 0.003) -> Body:
-    profile = np.array([[0, 0], [radius, 0], [radius, height], [radius - wall, height], [radius - wall, wall], [0, wall]])
+def cup(
+    x: float, y: float, color: str = "blue", radius: float = 0.032, height: float = 0.09, wall: float = 0.003
+) -> Body:
+    profile = np.array(
+        [[0, 0], [radius, 0], [radius, height], [radius - wall, height], [radius - wall, wall], [0, wall]]
+    )
     size = np.array([2 * radius, 2 * radius, height])
     return Body("cup", color, ((ring_mesh(profile, pose(x, y)), PALETTE[color]),), pose(x, y), size)
 
@@ -94,12 +103,14 @@ def holder(x: float, y: float, color: str = "gray", radius: float = 0.035, heigh
     return Body("holder", color, made.parts, made.T_world_object, made.size)
 
 
-def mug(x: float, y: float, yaw: float = 0.0, color: str = "yellow", radius: float = 0.033, height: float = 0.09) -> Body:
+def mug(
+    x: float, y: float, yaw: float = 0.0, color: str = "yellow", radius: float = 0.033, height: float = 0.09
+) -> Body:
     body = cup(x, y, color, radius, height)
     T = pose(x, y, 0, yaw)
     tube, reach, low, high = 0.005, radius + 0.033, height / 2 - 0.027, height / 2 + 0.027
     path = T.apply(np.array([[radius, 0, low], [reach, 0, low], [reach, 0, high], [radius, 0, high]]))
-    handle = np.concatenate([rod(a, b, tube) for a, b in zip(path[:-1], path[1:], strict=True)])
+    handle = np.concatenate([rod(a, b, tube) for a, b in pairwise(path)])
     parts = ((np.concatenate([body.parts[0][0], handle]), PALETTE[color]),)
     return Body("mug", color, parts, T, np.array([2 * radius, 2 * radius, height]))
 
@@ -107,7 +118,9 @@ def mug(x: float, y: float, yaw: float = 0.0, color: str = "yellow", radius: flo
 def pen(x: float, y: float, yaw: float = 0.0, color: str = "blue", length: float = 0.14, radius: float = 0.008) -> Body:
     T = pose(x, y, radius, yaw)
     ends = T.apply(np.array([[-length / 2, 0, 0], [length / 2, 0, 0]]))
-    return Body("pen", color, ((rod(ends[0], ends[1], radius), PALETTE[color]),), T, np.array([length, 2 * radius, 2 * radius]))
+    return Body(
+        "pen", color, ((rod(ends[0], ends[1], radius), PALETTE[color]),), T, np.array([length, 2 * radius, 2 * radius])
+    )
 
 
 def rack(x: float, y: float, yaw: float = 0.0, color: str = "brown", height: float = 0.22, tilt: float = 0.3) -> Body:
@@ -135,7 +148,9 @@ def drawer(x: float, y: float, yaw: float = 0.0, color: str = "brown", handle: s
     return Body("drawer", color, parts, T * pose(bar_x, 0, 0.06), np.array([0.01, 0.1, 0.01]))
 
 
-def camera(distance: float = 0.85, elevation: float = 0.75, azimuth: float = 0.0, target: Sequence[float] = (0.5, 0, 0.03)) -> RigidTransform:
+def camera(
+    distance: float = 0.85, elevation: float = 0.75, azimuth: float = 0.0, target: Sequence[float] = (0.5, 0, 0.03)
+) -> RigidTransform:
     """A camera that looks at `target` from the far side (+x) of the bench."""
     direction = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
     forward = -direction
@@ -177,9 +192,8 @@ def _noisy(depth: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndar
     step = np.zeros(depth.shape, bool)
     for axis in (0, 1):
         edge = np.abs(np.diff(depth, axis=axis)) > 0.012
-        first, second = [(slice(None, -1), slice(1, None))[::s] for s in (1, -1)][0]
         index = [slice(None), slice(None)]
-        for part in (first, second):
+        for part in (slice(None, -1), slice(1, None)):
             index[axis] = part
             step[tuple(index)] |= edge
     out[step & (rng.random(depth.shape) < 0.5)] = np.nan
