@@ -206,7 +206,8 @@ class FlowController:
     ) -> _Stage:
         """Send a segment chunk by chunk, watching the object where it can be watched."""
         self._stage = segment.label
-        monitor = Monitor()
+        # In the hand an object hides behind the fingers and is followed less well; a lost one shows in the opening too.
+        monitor = Monitor(threshold_m=0.05, patience=3) if segment.holds else Monitor()
         for start in range(0, len(segment.q), self._config.chunk_rows):
             observation = yield self._chunk(segment, start)
             if segment.watched:

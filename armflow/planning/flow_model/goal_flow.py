@@ -139,7 +139,7 @@ def _insert(scene: Scene, config: GoalFlowConfig) -> list[_Motion]:
     back = -np.append(center[:2], 0.0) / np.linalg.norm(center[:2])
     motions = []
     for end in (1.0, -1.0):
-        tipped = Rotation.from_rotvec(end * np.pi / 2 * start[:3, 1]).as_matrix() @ start[:3, :3]
+        tipped = _upright(start[:3, :3], -end)
         facing = tipped[:3, 2]
         base = np.arctan2(back[1], back[0]) - np.arctan2(facing[1], facing[0])
         for turn in np.deg2rad([0.0, 20.0, -20.0, 45.0, -45.0, 70.0, -70.0]):
@@ -152,6 +152,14 @@ def _insert(scene: Scene, config: GoalFlowConfig) -> list[_Motion]:
                 keys = np.stack([start, lifted, above, final])
                 motions.append(_Motion(keys, 1.0 - 0.3 * abs(turn) - 6.0 * depth))
     return motions
+
+
+def _upright(rotation: np.ndarray, way: float) -> np.ndarray:
+    """Turn a frame [3, 3] by the shortest way until its x points up (way 1) or down (way -1)."""
+    axis = np.cross(rotation[:, 0], way * _UP)
+    sine, cosine = np.linalg.norm(axis), way * rotation[2, 0]
+    axis = axis / sine if sine > 1e-6 else rotation[:, 1]
+    return Rotation.from_rotvec(np.arctan2(sine, cosine) * axis).as_matrix() @ rotation
 
 
 def _leaning(upright: np.ndarray, foot: np.ndarray) -> np.ndarray:
