@@ -24,7 +24,7 @@ class DepthSensor:
         sigma: Standard deviation of one reading at 1 m, m; it grows with z^2.
         quantum: Step between neighbouring readings at 1 m, m; it grows with z^2; 0 for none.
         edge_dropout: Probability that a pixel at a jump in depth gives no reading.
-        edge_jump: Change of 1/z between neighbouring pixels that counts as a jump, 1/m (2 cm at 1 m is 0.02).
+        edge_jump: Change of 1/z between neighbouring pixels from which on it is a jump, 1/m (2 cm at 1 m is 0.02).
         speckle: Probability that any pixel gives no reading.
         z_min: Nearer surfaces give no reading, m.
         z_max: Farther surfaces give no reading, m.
@@ -64,43 +64,47 @@ class DepthSensor:
             [H, W] float32, m; NaN where there is no reading.
         """
         check_shape("depth", depth, "H W")
-        noise = rng.standard_normal(depth.shape, dtype=np.float32)
-        chance = rng.random(depth.shape, dtype=np.float32)
         out = np.empty(depth.shape, np.float32)
+        rng.standard_normal(
+            dtype=np.float32, out=out
+        )  # noise first, reading afterwards: fresh pages cost more than sums
+        chance = rng.integers(0, 1 << 16, depth.shape, dtype=np.uint16)
         limits = (np.float32(self.z_min), np.float32(self.z_max))
         chances = (np.float32(self.speckle), np.float32(self.edge_dropout), np.float32(self.edge_jump))
         truth = np.ascontiguousarray(depth, dtype=np.float32)
-        _measure(truth, noise, chance, (np.float32(self.sigma), np.float32(self.quantum)), limits, chances, out)
+        _measure(truth, chance, (np.float32(self.sigma), np.float32(self.quantum)), limits, chances, out)
         return out
 
 
 @numba.njit(inline="always", cache=True, error_model="numpy")
-def _is_smooth(inverse, row, column, jump):
-    """Say whether all four neighbours differ by at most `jump`; not so beside NaN."""
-    up, down = max(row - 1, 0), min(row + 1, inverse.shape[0] - 1)
-    left, right = max(column - 1, 0), min(column + 1, inverse.shape[1] - 1)
-    here = inverse[row, column]
-    vertical = (abs(inverse[up, column] - here) <= jump) & (abs(inverse[down, column] - here) <= jump)
-    return vertical & (abs(inverse[row, left] - here) <= jump) & (abs(inverse[row, right] - here) <= jump)
+def _is_smooth(depth, row, column, jump):
+    """Say whether all four neighbours differ by less than `jump` in 1/z; not so beside NaN or infinity."""
+    up, down = max(row - 1, 0), min(row + 1, depth.shape[0] - 1)
+    left, right = max(column - 1, 0), min(column + 1, depth.shape[1] - 1)
+    here = depth[row, column]
+    limit = jump * here  # |1/a - 1/b| < jump is |a - b| < jump a b
+    a, b, c, d = depth[up, column], depth[down, column], depth[row, left], depth[row, right]
+    vertical = (abs(a - here) < limit * a) & (abs(b - here) < limit * b)
+    return vertical & (abs(c - here) < limit * c) & (abs(d - here) < limit * d)
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _measure(depth, noise, chance, size, limits, chances, out):
-    """Fill out [H, W]; see `DepthSensor.measure` and its fields for the arguments."""
+def _measure(depth, chance, size, limits, chances, out):
+    """Turn the noise in out [H, W] into readings; see `DepthSensor` for the other arguments. chance is in 1 / 65536."""
     sigma, quantum = size
     speckle, edge_dropout, edge_jump = chances
     nothing, one = np.float32(np.nan), np.float32(1.0)
     # One draw serves both chances: given that it passed the first, what is left of it is uniform again.
-    loss_at_edge = speckle + (one - speckle) * edge_dropout
+    loss_at_edge = np.float32(65536.0) * (speckle + (one - speckle) * edge_dropout)
+    loss_inside = np.float32(65536.0) * speckle
     step = quantum if quantum > 0.0 else one
-    inverse = one / depth
     height, width = depth.shape
     for row in range(height):
         for column in range(width):
-            loss = speckle if _is_smooth(inverse, row, column, edge_jump) else loss_at_edge
-            w = inverse[row, column] + sigma * noise[row, column]
+            loss = loss_inside if _is_smooth(depth, row, column, edge_jump) else loss_at_edge
+            w = one / depth[row, column] + sigma * out[row, column]
             if quantum > 0.0:
                 w = np.float32(np.rint(w / step)) * step
             z = one / w
-            seen = (limits[0] <= z) & (z <= limits[1]) & (chance[row, column] >= loss)
+            seen = (limits[0] <= z) & (z <= limits[1]) & (np.float32(chance[row, column]) >= loss)
             out[row, column] = z if seen else nothing
