@@ -82,12 +82,8 @@ def _look_up(y, surface, normals, nearest, low, pitch, out):
 @nb.njit(cache=True)
 def _normal_equations(y, surface, normals, found, reach):
     """Sums of the Gauss-Newton step about the centre of the points within reach: A [6, 6], b [6], centre [3], count."""
-    center, count = np.zeros(3), 0
-    for i in range(len(y)):
-        if found[i, 1] < reach:
-            center += y[i]
-            count += 1
-    center /= max(count, 1)
+    count = int((found[:, 1] < reach).sum())
+    center = (y * (found[:, 1:2] < reach)).sum(0) / max(count, 1)
     A, b, spread = np.zeros((6, 6)), np.zeros(6), 0.0
     J, axes = np.zeros(6), np.eye(3)
     for i in range(len(y)):
@@ -100,9 +96,7 @@ def _normal_equations(y, surface, normals, found, reach):
         if found[i, 1] > _BORDER:
             for axis in range(3):
                 _add_row(A, b, J, (p, q, r), axes[axis], y[i, axis] - surface[m, axis])
-    for j in range(6):
-        for k in range(j):
-            A[j, k] = A[k, j]
+    A += np.triu(A, 1).T
     for k in range(3):
         A[k, k] += 0.02 * spread + 1e-6 * count
         A[k + 3, k + 3] += 0.01 * count

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numba as nb
 import numpy as np
 
 __all__ = ["Circle", "Line", "Rectangle", "fit_circle", "fit_line", "fit_rectangle", "lying_axis"]
@@ -100,27 +101,42 @@ def fit_rectangle(sides: np.ndarray, outline: np.ndarray, border: float) -> Rect
         The rectangle with the longer side first and yaw in [-pi/2, pi/2).
     """
     both = np.concatenate([sides, outline])
+    both = both[:: max(1, len(both) // 600)]
     grid = np.linspace(0, np.pi / 2, 46)[:-1]
-    yaw = grid[int(np.argmin([_edge_error(both, g)[0] for g in grid]))]
+    yaw = grid[int(np.argmin(_edge_errors(both, grid)[:, 0]))]
     grid = yaw + np.deg2rad(np.linspace(-2, 2, 17))
-    errors = [_edge_error(both, g)[0] for g in grid]
-    yaw = float(grid[int(np.argmin(errors))])
-    _, low, high = _edge_error(both, yaw)
+    fits = _edge_errors(both, grid)
+    best = int(np.argmin(fits[:, 0]))
+    yaw, low, high = float(grid[best]), fits[best, 1:3], fits[best, 3:5]
     axes = np.array([[np.cos(yaw), np.sin(yaw)], [-np.sin(yaw), np.cos(yaw)]])
     low, high = _edges(sides @ axes.T, outline @ axes.T, low, high, border)
     center, size = axes.T @ ((low + high) / 2), high - low
     if size[1] > size[0]:
         size, yaw = size[::-1], yaw + np.pi / 2
-    return Rectangle(center, float((yaw + np.pi / 2) % np.pi - np.pi / 2), size, float(min(errors)))
+    return Rectangle(center, float((yaw + np.pi / 2) % np.pi - np.pi / 2), size, float(fits[best, 0]))
 
 
-def _edge_error(points: np.ndarray, yaw: float) -> tuple[float, np.ndarray, np.ndarray]:
-    """Mean clipped distance to the nearest edge of the box around the points at an angle, and that box."""
-    c, s = np.cos(yaw), np.sin(yaw)
-    turned = points @ np.array([[c, -s], [s, c]])
-    low, high = np.quantile(turned, 0.02, axis=0), np.quantile(turned, 0.98, axis=0)
-    distance = np.minimum(np.abs(turned - low), np.abs(turned - high)).min(1)
-    return float(np.minimum(distance, 0.008).mean()), low, high
+@nb.njit(cache=True)
+def _edge_errors(points, yaws):
+    """For each angle: mean clipped distance to the nearest edge of the box around the points, its low and high corner.
+
+    The box leaves out 2 % of the points [N, 2] on each side; returns [A, 5].
+    """
+    out = np.empty((len(yaws), 5))
+    count = len(points)
+    skip = int(0.02 * (count - 1) + 0.5)
+    for a in range(len(yaws)):
+        c, s = np.cos(yaws[a]), np.sin(yaws[a])
+        u, v = c * points[:, 0] + s * points[:, 1], c * points[:, 1] - s * points[:, 0]
+        sorted_u, sorted_v = np.sort(u), np.sort(v)
+        left, right = sorted_u[skip], sorted_u[count - 1 - skip]
+        down, up = sorted_v[skip], sorted_v[count - 1 - skip]
+        total = 0.0
+        for i in range(count):
+            aside = min(abs(u[i] - left), abs(u[i] - right))
+            total += min(aside, abs(v[i] - down), abs(v[i] - up), 0.008)
+        out[a, 0], out[a, 1], out[a, 2], out[a, 3], out[a, 4] = total / count, left, down, right, up
+    return out
 
 
 def _edges(

@@ -40,7 +40,7 @@ def test_register_agrees_with_the_plain_version(seed: int) -> None:
     world = seen @ truth[:3, :3].T + truth[:3, 3]
     fast, error = register(world, NearestGrid.build(points, normals), np.eye(4))
     plain, plain_error = register_plain(world, points, normals, np.eye(4))
-    # The grid gives the surface point nearest to a cell's centre, cells are some 3 mm wide, and turns are damped: ends differ a little.
+    # The grid knows the surface point nearest to a cell's centre, not to the point; cells are some 3 mm wide.
     assert np.abs(fast - plain)[:3, 3].max() < 5e-4
     assert np.abs(fast - plain)[:3, :3].max() < 0.03
     assert abs(error - plain_error) < 2e-4
