@@ -99,12 +99,18 @@ def _split(words: list[str]) -> list[tuple[str, list[str]]]:
     """Cut words at prepositions: (preposition class or "", words up to the next one)."""
     parts: list[tuple[str, list[str]]] = [("", [])]
     for index, word in enumerate(words):
-        opens_side = word in ("on", "to", "at") and set(words[index + 1 : index + 3]) & {"left", "right"}
+        opens_side = word in ("on", "to", "at") and _is_side(words[index + 1 : index + 4])
         if word in PREPOSITIONS and not opens_side:
             parts.append((PREPOSITIONS[word], []))
         elif not opens_side:
             parts[-1][1].append(word)
     return [(preposition, group) for preposition, group in parts if preposition == "" or _meaning(group)]
+
+
+def _is_side(words: list[str]) -> bool:
+    """True for "the left" where no noun follows: it tells which object, not where to."""
+    place = next((i for i, word in enumerate(words[:2]) if word in ("left", "right")), None)
+    return place is not None and all(w in PREPOSITIONS or w in FILLERS for w in words[place + 1 : place + 2])
 
 
 def _meaning(words: list[str]) -> list[str]:

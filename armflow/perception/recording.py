@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -50,12 +51,12 @@ def load_recording(path: str | Path, *, period: float = 0.2) -> Recording:
 
 def _from_npz(path: Path, period: float) -> Recording:
     """Read an archive; nothing in it may be a pickle."""
-    try:
-        archive = np.load(path, allow_pickle=False)
-        keys = set(archive.files)
-    except (OSError, ValueError, EOFError, AttributeError, NotImplementedError) as error:
-        raise FormatError(path, "file", f"is no npz archive ({error})") from error
-    with archive:
+    with path.open("rb") as file:
+        try:
+            archive = np.load(file, allow_pickle=False)
+            keys = set(archive.files)
+        except (OSError, ValueError, EOFError, AttributeError, NotImplementedError, BadZipFile) as error:
+            raise FormatError(path, "file", f"is no npz archive ({error})") from error
         values = {key: _member(path, archive, key) for key in keys & {*_FIELDS, "rgb", "depth", "depth_mm"}}
     rgb = _need(path, values, "rgb")
     if rgb.ndim != 4 or rgb.shape[-1] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
