@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["NewArm"]
 
 SAMPLES = 2000
+POSTURES = 100  # starts from which rest positions are looked for
+CLEAR = 0.03  # distance of a resting arm from itself that is enough, m, and from its limits, rad
+ROUNDING = 1e-3  # the file holds four digits, so home stays this far inside the limits, rad
 LOOKS = 200  # poses over the table that are tried for the figure at the end
 
 
@@ -55,6 +58,8 @@ class NewArm:
         write_text(self.out, self._text(tree, home, reach))
         print(f"{self.out}: {len(tree.joints)} joints, reach {reach:.2f} m, {tree.hand_note}")
         print(f"the tool, pointing down, reaches {100 * share:.0f} % of the bench")
+        if share < 0.5:
+            print("that is little: name the flange with --tip-link, or turn the mount so that z points out of it")
         print(f"lines marked 'guess' deserve a look; then: armflow sim --arm {self.out} --task PickPlace")
         return 0
 
@@ -115,16 +120,36 @@ def _measure(arm: "RobotModel") -> tuple[float, np.ndarray]:
     Raises:
         StackError: The tool cannot point down over the table anywhere near its reach.
     """
-    from armflow.robot.ik import solve_ik
-
     rng = np.random.default_rng(0)
     tools = [arm.tool(q).translation for q in rng.uniform(arm.q_min, arm.q_max, (SAMPLES, arm.dof))]
     reach = float(np.percentile([np.hypot(x, y) for x, y, z in tools if z > 0.0], 99))
     for height in (0.4, 0.3, 0.5, 0.2):
-        result = solve_ik(arm, _tool_down(0.55 * reach, 0.0, height * reach), arm.home, rng=rng, axis_free="z")
-        if result.ok:
-            return reach, result.q
+        found = _postures(arm, _tool_down(0.55 * reach, 0.0, height * reach), rng)
+        if found:
+            home = max(found, key=lambda q: _ease(arm, q, reach))
+            return reach, np.clip(home, arm.q_min + ROUNDING, arm.q_max - ROUNDING)
     raise StackError(f"{arm.name}: the tool cannot point down at {0.55 * reach:.2f} m in front of the base")
+
+
+def _postures(arm: "RobotModel", T_world_tool: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """Joint positions [D] of several branches that put the tool at a pose, whatever its turn about z."""
+    from armflow.robot.ik import solve_ik_batch
+
+    low, high = np.maximum(arm.q_min, -np.pi), np.minimum(arm.q_max, np.pi)
+    seeds = np.concatenate([arm.home[None], rng.uniform(low, high, (POSTURES, arm.dof))])
+    poses = np.tile(T_world_tool, (len(seeds), 1, 1))
+    return [result.q for result in solve_ik_batch(arm, poses, seeds, rng=rng, axis_free="z") if result.ok]
+
+
+def _ease(arm: "RobotModel", q: np.ndarray, reach: float) -> float:
+    """How well a posture suits a rest position: apart from itself and its limits, its links high, not turned far."""
+    from armflow.robot.self_collision import self_distance
+
+    frames, parts = arm.frames(q), arm.capsules
+    gap = self_distance(frames, parts.frame, parts.a, parts.b, parts.radius, arm.self_pairs).min(initial=CLEAR)
+    turn = float(np.abs(q - np.clip(0.5 * (arm.q_min + arm.q_max), -np.pi, np.pi)).mean()) / np.pi
+    edge = float(np.minimum(q - arm.q_min, arm.q_max - q).min())
+    return 10.0 * min(float(gap), CLEAR) + 5.0 * min(edge, CLEAR) + float(frames[:, 2, 3].mean()) / reach - 0.5 * turn
 
 
 def _share_over_bench(arm: "RobotModel") -> float:

@@ -105,6 +105,7 @@ def compose(embodiment: Embodiment) -> ElementTree.Element:
         root.extend(copy.deepcopy(list(gripper)))
         _attach(root, "gripper_palm", mount)
     _set_limits(root, embodiment)
+    _part_names(root)
     for link in root.findall("link"):
         _set_sane_inertia(link)
     return root
@@ -190,6 +191,14 @@ def _set_limits(root: ElementTree.Element, embodiment: Embodiment) -> None:
                 limit.set(attribute, repr(embodiment.limits[key][index]))
 
 
+def _part_names(root: ElementTree.Element) -> None:
+    """Rename fixed joints that share their name with a link, which URDF allows and pinocchio does not."""
+    links = {link.get("name") for link in root.findall("link")}
+    for joint in root.findall("joint"):
+        if joint.get("type") == "fixed" and joint.get("name") in links:
+            joint.set("name", f"{joint.get('name')}_fixed")
+
+
 def _scale_masses(root: ElementTree.Element, total: float) -> None:
     masses = [float(mass.get("value", 0)) for mass in root.iter("mass")]
     factor = total / sum(masses) if total > 0 else 1.0
@@ -252,6 +261,8 @@ def _geometry_triangles(shape: ElementTree.Element) -> np.ndarray:
     if kind.tag == "mesh":
         path = Path(kind.get("filename", ""))
         if path.suffix.lower() not in (".obj", ".stl"):
+            if shape.tag == "collision":
+                raise FormatError(path, "collision mesh", f"{path.suffix!r} cannot be read; use .obj or .stl")
             return np.zeros((0, 3, 3))
         return meshes.read_mesh(path) * np.array(kind.get("scale", "1 1 1").split(), float)
     if kind.tag == "box":

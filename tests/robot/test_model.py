@@ -13,7 +13,7 @@ from armflow.robot.errors import ChoiceError, FormatError, RobotError, ShapeErro
 from armflow.robot.pinocchio_arm import PinocchioArm
 from armflow.robot.self_collision import self_distance
 from armflow.robot.urdf import TOOL_LINK, compose, link_triangles
-from tests.robot.two_joints import write_arm
+from tests.robot.boxes import write_arm
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_missing_position_limits_name_the_joint(folder):
     ("old", "new", "message"),
     [
         ("[turn, bend]", "[turn, bnd]", "no joint 'bnd'; this URDF has turn, bend"),
-        ("link: tip", "link: hand", "no link 'hand'; this URDF has base, middle, tip"),
+        ("link: tip", "link: hand", "no link 'hand'; this URDF has base, link_bend, tip"),
         ("[5.0, 5.0]", "[5.0]", "'a_max' must be 2 finite numbers"),
         ("[5.0, 5.0]", "[5.0, 0.0]", "joint 'bend': a_max is missing"),
         ("home: [0.1, 0.2]", "home: [0.1, 2.5]", "joint 'bend': home 2.5 rad is outside -2.0 to 2.0"),
@@ -151,3 +151,20 @@ def test_arrays_of_wrong_shape_are_refused():
     arm = load_arm("panda")
     with pytest.raises(ShapeError, match="home must be an array"):
         replace(arm, home=arm.home[:3])
+
+
+def test_a_fixed_joint_may_share_its_name_with_a_link(folder):
+    path = write_arm(folder)
+    plate = '<link name="plate"/><joint name="plate" type="fixed"><parent link="tip"/><child link="plate"/></joint>'
+    text = (folder / "two.urdf").read_text()
+    (folder / "two.urdf").write_text(text.replace("</robot>", plate + "</robot>"))
+    assert load_arm(path).dof == 2
+
+
+def test_a_collision_mesh_that_cannot_be_read_is_refused(folder):
+    path = write_arm(folder)
+    (folder / "tip.dae").write_text("<COLLADA/>")
+    text = (folder / "two.urdf").read_text()
+    (folder / "two.urdf").write_text(text.replace('<box size="0.1 0.1 0.1"/>', '<mesh filename="tip.dae"/>'))
+    with pytest.raises(FormatError, match=r"tip.dae: collision mesh: '.dae' cannot be read; use .obj or .stl"):
+        load_arm(path)

@@ -1,11 +1,11 @@
-"""A small arm of two joints that is written where a test wants it, complete or with something missing."""
+"""Small arms of boxes that are written where a test wants them, complete or with something missing."""
 
 import re
 from pathlib import Path
 
 LINK = '<link name="{0}"><collision><geometry><box size="0.1 0.1 0.1"/></geometry></collision></link>'
 JOINT = """<joint name="{0}" type="revolute"><parent link="{1}"/><child link="{2}"/><origin xyz="0 0 0.2"/>
-<axis xyz="0 1 0"/><limit effort="9" {3}/></joint>"""
+<axis xyz="{3}"/><limit effort="9" {4}/></joint>"""
 POSITIONS = 'lower="-2" upper="2"'
 YAML = """urdf: two.urdf
 base_link: base
@@ -19,11 +19,12 @@ bench: {center: [0.4, 0.0], half: [0.1, 0.2]}
 """
 
 
-def write_urdf(path: Path, limits: str = POSITIONS) -> Path:
-    """Write the URDF; `limits` are attributes of both joints' limit."""
-    links = "".join(LINK.format(name) for name in ("base", "middle", "tip"))
-    joints = JOINT.format("turn", "base", "middle", limits) + JOINT.format("bend", "middle", "tip", limits)
-    path.write_text(f'<robot name="two">{links}{joints}</robot>')
+def write_urdf(path: Path, limits: str = POSITIONS, bends: tuple[str, ...] = ("bend",)) -> Path:
+    """Write a URDF of a joint that turns about z and some that bend about y; `limits` are attributes of each limit."""
+    names, links = ("turn", *bends), ("base", *(f"link_{name}" for name in bends), "tip")
+    axes = ("0 0 1", *["0 1 0"] * len(bends))
+    joints = map(JOINT.format, names, links[:-1], links[1:], axes, [limits] * len(names))
+    path.write_text(f'<robot name="two">{"".join(map(LINK.format, links))}{"".join(joints)}</robot>')
     return path
 
 
