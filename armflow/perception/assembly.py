@@ -8,6 +8,7 @@ from armflow.perception.shapes import fit_line
 __all__ = ["describe_drawer", "describe_rack", "is_cabinet", "is_post"]
 
 _UP = np.array([0.0, 0.0, 1.0])
+_BAR = 0.006  # m, usual half thickness of a handle; from above only its upper side is seen
 
 
 def is_post(piece: Piece) -> bool:
@@ -43,7 +44,8 @@ def describe_rack(piece: Piece) -> Shape | None:
     center = line.center + 0.75 * radius * view_ray / np.linalg.norm(view_ray)
     tip = center + (np.quantile(reach, 0.995) + 0.4 * piece.pitch) * direction
     flat = direction[:2] / np.linalg.norm(direction[:2])
-    back = ((tip[:2] - post) @ flat - half) / np.linalg.norm(direction[:2])
+    face = 0.75 * half  # mean half width of a square post at any turn, less the millimetre by which pegs go in
+    back = ((tip[:2] - post) @ flat - face) / np.linalg.norm(direction[:2])
     root = tip - back * direction
     miss = abs((tip[:2] - post) @ np.array([-flat[1], flat[0]]))
     T = frame_at(root, direction, _UP)
@@ -87,6 +89,6 @@ def describe_drawer(piece: Piece, yaw: float, center: np.ndarray, sides: np.ndar
     place = np.empty(2)
     place[axis], place[1 - axis] = sign * (sides[axis] / 2 + reach - 0.35 * tall), (low + high) / 2
     x = np.append(sign * axes[axis], 0.0)
-    origin = np.append(center + axes.T @ place, np.median(height[bar]) - 0.15 * tall)
+    origin = np.append(center + axes.T @ place, np.quantile(height[bar], 0.97) - _BAR)
     size = np.array([tall, high - low + piece.pitch, tall])
     return Shape("drawer", frame_at(origin, x, _UP), size, 0.8)

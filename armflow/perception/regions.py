@@ -168,8 +168,9 @@ def _merge(
         return labels
     masks = [labels == k + 1 for k in range(count)]
     clouds = [points[m] for m in masks]
-    tint = np.array([np.median(chroma[m], axis=0) for m in masks])
     glow = np.array([np.median(light[m]) for m in masks])
+    total = (3 * np.exp(glow) + 30)[:, None]  # what `_chromaticity` divided by; medians need less of its gray
+    tint = (np.array([np.median(chroma[m], axis=0) for m in masks]) * total - 15) / (total - 45)
     low, high = np.array([c.min(0) for c in clouds]), np.array([c.max(0) for c in clouds])
     parent = np.arange(count)
     for i in range(count):

@@ -147,11 +147,11 @@ def _edges(
     for row, (bound, sign) in enumerate(((low, -1.0), (high, 1.0))):
         for axis in range(2):
             other = 1 - axis
-            middle = (low[other] + high[other]) / 2, (high[other] - low[other]) / 2
-            near_side = np.abs(sides[:, axis] - bound[axis]) < 0.005
-            near_top = (np.abs(outline[:, axis] - bound[axis]) < 0.005) & (
-                np.abs(outline[:, other] - middle[0]) < 0.8 * middle[1]
-            )
+            middle, half = (low[other] + high[other]) / 2, (high[other] - low[other]) / 2
+            near_side, near_top = (
+                (np.abs(p[:, axis] - bound[axis]) < 0.005) & (np.abs(p[:, other] - middle) < 0.8 * half)
+                for p in (sides, outline)
+            )  # the corners belong to the other edges
             if near_side.sum() >= 12:
                 placed[row, axis] = np.median(sides[near_side, axis])
             elif near_top.any():
