@@ -33,7 +33,7 @@ class Bench:
     """Measure every speed that the project promises and print it beside its bar."""
 
     only: tuple[str, ...] = ("all",)
-    """Benchmarks to run, or "all"."""
+    """Any of ik, limiter, render, envs, optimize, perception, or all."""
     json: Path | None = None
     """Also write the rows to this file."""
 

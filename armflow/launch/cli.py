@@ -91,7 +91,8 @@ def one_line(complaint: str, arguments: Sequence[str]) -> str:
     body = parts[0 if "╭" in complaint else 1 : 2]
     message = " ".join(body[0].split()) if body else "wrong arguments"
     if message.startswith("Unrecognized options"):
-        message += f"; choose from {', '.join(_choices(arguments))}"
+        choices = _choices(arguments)
+        message += f"; choose from {', '.join(choices)}" if choices else f"; {arguments[0]} takes none"
     return message[0].lower() + message[1:]
 
 

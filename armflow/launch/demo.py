@@ -13,11 +13,11 @@ class Demo:
     """Solve two tasks from noisy RGB-D images and leave two videos and a report."""
 
     task: tuple[str, ...] = ("PickPlace", "HangMug")
-    """Tasks, one episode each."""
+    """Any of Push, PickPlace, InsertPen, HangMug, Pour, OpenDrawer; one episode each."""
     arm: str = "panda"
-    """Arm."""
+    """One of panda, iiwa, xarm6, xarm7, ur5, so101."""
     controller: str = "flow"
-    """What drives the arm."""
+    """What drives the arm: flow, oracle (reads the simulator's truth), random, hold."""
     seed: int = 0
     """Seed of every episode."""
     out: Path = Path("runs/demo")

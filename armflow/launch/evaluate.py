@@ -24,11 +24,11 @@ class Evaluate:
     """Run many seeds of tasks on arms, and write report.html, report.json and videos."""
 
     task: tuple[str, ...] = ("all",)
-    """Tasks, or "all"."""
+    """Any of Push, PickPlace, InsertPen, HangMug, Pour, OpenDrawer, or all."""
     arm: tuple[str, ...] = ("panda",)
-    """Arms, or "all"; or one YAML file that describes an arm."""
+    """Any of panda, iiwa, xarm6, xarm7, ur5, so101, or all; or YAML files that describe arms."""
     controller: str = "flow"
-    """What drives the arm."""
+    """What drives the arm: flow, oracle (reads the simulator's truth), random, hold."""
     episodes: int = 20
     """Episodes of each task on each arm; their seeds count up from --seed."""
     seed: int = 0
@@ -36,7 +36,7 @@ class Evaluate:
     jobs: int = 2
     """Processes, each on one thread; results do not depend on it."""
     solver: str = "banded"
-    """Trajectory solver."""
+    """Trajectory solver: banded, or cvxpy (the slow reference)."""
     camera_size: tuple[int, int] = (320, 240)
     """Width and height of the controller's camera, px."""
     no_noise: bool = False

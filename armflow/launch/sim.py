@@ -22,19 +22,19 @@ class Sim:
     """Run a few episodes of one task in simulation, with a video of each and a report."""
 
     task: str = "PickPlace"
-    """Task."""
+    """One of Push, PickPlace, InsertPen, HangMug, Pour, OpenDrawer."""
     arm: str = "panda"
-    """Arm, or a YAML file that describes one."""
+    """One of panda, iiwa, xarm6, xarm7, ur5, so101, or a YAML file that describes an arm."""
     controller: str = "flow"
-    """What drives the arm."""
+    """What drives the arm: flow, oracle (reads the simulator's truth), random, hold."""
     seed: int = 0
     """Seed of the first episode; the others count up from it."""
     episodes: int = 1
-    """How many."""
+    """How many episodes."""
     gui: bool = False
     """Open pybullet's window."""
     solver: str = "banded"
-    """Trajectory solver."""
+    """Trajectory solver: banded, or cvxpy (the slow reference)."""
     camera_size: tuple[int, int] = (320, 240)
     """Width and height of the controller's camera, px."""
     no_noise: bool = False

@@ -27,6 +27,7 @@ WRONG = [
     (["demo", "--task", "Juggle"], "no task 'Juggle'"),
     (["bench", "--only", "sleep"], "no benchmark 'sleep'; choose from "),
     (["bench", "--json", "/no/such/folder/x.json"], "no folder /no/such/folder"),
+    (["doctor", "--fast"], "unrecognized options: --fast; doctor takes none"),
     (["new-arm", "--urdf", "missing.urdf"], "missing.urdf"),
 ]
 
