@@ -2,7 +2,7 @@ import pytest
 
 from armflow.launch import cli
 from armflow.robot.embodiments import load_arm
-from tests.robot.boxes import write_urdf
+from tests.robot.boxes import write_arm, write_urdf
 
 LIMITS = 'lower="-2" upper="2" velocity="1.5"'
 BENDS = ("shoulder", "elbow", "wrist")
@@ -61,3 +61,12 @@ def test_new_arm_keeps_a_file_that_exists(folder, capfd):
 def test_new_arm_says_when_the_tool_cannot_point_down(folder, capfd):
     write_urdf(folder / "two.urdf", LIMITS)
     assert "the tool cannot point down" in refusal(capfd, ["--urdf", "two.urdf"])
+
+
+@pytest.mark.parametrize("field", ["v_max", "a_max"])
+def test_sim_refuses_an_arm_without_limits(folder, capfd, field):
+    write_arm(folder, without=field)
+    assert cli.main(["sim", "--arm", "two.yaml", "--task", "PickPlace"]) == 2
+    said = capfd.readouterr().err
+    assert f"joint 'turn': {field} is missing in URDF and YAML" in said
+    assert said.count("\n") == 1
