@@ -1,0 +1,27 @@
+from armflow.launch.readme import between, speed_rows, success_rows
+
+RUN = {
+    "task": "Push",
+    "arm": "panda",
+    "successes": 97,
+    "episodes": 100,
+    "interval": [0.915, 0.99],
+    "seeds": list(range(100)),
+}
+SPEED = {"name": "ik, panda", "value": 0.0512, "unit": "ms", "bar": 0.1, "reference": "pinocchio 1.29", "ok": True}
+
+
+def test_a_row_says_how_to_measure_it_again():
+    row = success_rows([RUN])[-1]
+    assert "97 of 100" in row
+    assert "91.5 to 99.0 %" in row
+    assert "`armflow eval --task Push --arm panda --episodes 100`" in row
+
+
+def test_a_speed_stands_beside_its_bar():
+    assert speed_rows([SPEED])[-1] == "| ik, panda | 0.0512 ms | 0.1 ms | pinocchio 1.29 | ✓ |"
+
+
+def test_only_what_is_between_the_marks_is_replaced():
+    text = "a\n<!-- speed -->\nold\n<!-- /speed -->\nb\n"
+    assert between(text, "speed", ["new"]) == "a\n<!-- speed -->\nnew\n<!-- /speed -->\nb\n"
