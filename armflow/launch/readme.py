@@ -27,8 +27,8 @@ def _success_row(run: dict[str, Any]) -> str:
     first, count = run["seeds"][0], run["episodes"]
     seed = f" --seed {first}" if first else ""
     again = f"`armflow eval --task {run['task']} --arm {run['arm']} --episodes {count}{seed}`"
-    rate = f"{run['successes']} of {count}"
-    return f"| {run['task']} | {run['arm']} | {rate} | {low:.1f} to {high:.1f} % | {first} to {run['seeds'][-1]} | {again} |"
+    rate, seeds = f"{run['successes']} of {count}", f"{first} to {run['seeds'][-1]}"
+    return f"| {run['task']} | {run['arm']} | {rate} | {low:.1f} to {high:.1f} % | {seeds} | {again} |"
 
 
 def speed_rows(rows: Sequence[dict[str, Any]]) -> list[str]:
