@@ -164,12 +164,15 @@ def _standing_pen(piece: Piece, direction: np.ndarray, width: float) -> Shape:
 
 
 def _top_mask(piece: Piece, band: float) -> np.ndarray:
-    """Pixels of the top face: those near its height, and pixels without depth beside them."""
+    """Pixels of the top face: those near its height, and pixels without depth just behind them.
+
+    In the picture, behind is above; pixels without depth below the top may be of a side.
+    """
     height = piece.view.points[..., 2]
     top = (piece.mask & (height > piece.top - band)).astype(np.uint8)
     lost = piece.mask & np.isnan(height)
     for _ in range(2):
-        top |= (cv2.dilate(top, np.ones((3, 3), np.uint8)) > 0) & lost
+        top |= (cv2.dilate(top, np.array([[0, 0, 0], [0, 0, 0], [1, 1, 1]], np.uint8)) > 0) & lost
     return top
 
 
