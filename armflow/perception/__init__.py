@@ -1,1 +1,114 @@
+"""RGB-D frames into tables, named objects and tracked points; nothing here knows the simulator's truth.
 
+Names are imported when they are first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from armflow.perception.cloud import DepthError
+    from armflow.perception.detection import KINDS, Detection, TablePlane
+    from armflow.perception.flow import Flow3D
+    from armflow.perception.frame import Camera, RGBDFrame
+    from armflow.perception.instruction import Command, Found, InstructionError, Phrase, find_object, parse_instruction
+    from armflow.perception.motion import MovingObject, moving_object
+    from armflow.perception.observation import Observation
+    from armflow.perception.particles import ObjectState
+    from armflow.perception.recording import Recording, load_recording
+    from armflow.perception.regions import SegmentConfig
+    from armflow.perception.segment import SceneObjects, perceive
+    from armflow.perception.table import PlaneError, find_table, level_frame
+    from armflow.perception.track import PointTracker, Tracked, TrackerConfig
+    from armflow.perception.unposed import UnposedScene, perceive_unposed
+
+_HOMES = {
+    "cloud": ("DepthError",),
+    "detection": (
+        "KINDS",
+        "Detection",
+        "TablePlane",
+    ),
+    "flow": ("Flow3D",),
+    "frame": (
+        "Camera",
+        "RGBDFrame",
+    ),
+    "instruction": (
+        "Command",
+        "Found",
+        "InstructionError",
+        "Phrase",
+        "find_object",
+        "parse_instruction",
+    ),
+    "motion": (
+        "MovingObject",
+        "moving_object",
+    ),
+    "observation": ("Observation",),
+    "particles": ("ObjectState",),
+    "recording": (
+        "Recording",
+        "load_recording",
+    ),
+    "regions": ("SegmentConfig",),
+    "segment": (
+        "SceneObjects",
+        "perceive",
+    ),
+    "table": (
+        "PlaneError",
+        "find_table",
+        "level_frame",
+    ),
+    "track": (
+        "PointTracker",
+        "Tracked",
+        "TrackerConfig",
+    ),
+    "unposed": (
+        "UnposedScene",
+        "perceive_unposed",
+    ),
+}
+
+__all__ = [
+    "KINDS",
+    "Camera",
+    "Command",
+    "DepthError",
+    "Detection",
+    "Flow3D",
+    "Found",
+    "InstructionError",
+    "MovingObject",
+    "ObjectState",
+    "Observation",
+    "Phrase",
+    "PlaneError",
+    "PointTracker",
+    "RGBDFrame",
+    "Recording",
+    "SceneObjects",
+    "SegmentConfig",
+    "TablePlane",
+    "Tracked",
+    "TrackerConfig",
+    "UnposedScene",
+    "find_object",
+    "find_table",
+    "level_frame",
+    "load_recording",
+    "moving_object",
+    "parse_instruction",
+    "perceive",
+    "perceive_unposed",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
