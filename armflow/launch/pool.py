@@ -3,12 +3,14 @@
 `concurrent.futures` gives up the whole pool when one process dies; an evaluation has to count that and go on.
 """
 
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
+from threading import Thread
 from typing import Any
 
 __all__ = ["run_jobs"]
@@ -96,8 +98,6 @@ def _stop(workers: list[_Worker]) -> None:
 
 
 def _interrupt(process: Any) -> None:
-    import os
-
     if process.pid is not None:
         os.kill(process.pid, signal.SIGINT)
 
@@ -105,6 +105,7 @@ def _interrupt(process: Any) -> None:
 def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
     """Answer jobs until the pipe closes; runs in the child."""
     signal.signal(signal.SIGINT, _interrupt_once)
+    Thread(target=_end_with_parent, daemon=True).start()
     try:
         while True:
             job = connection.recv()
@@ -115,6 +116,14 @@ def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
             connection.send(answer)
     except (EOFError, OSError, KeyboardInterrupt):
         return
+
+
+def _end_with_parent() -> None:
+    """End at once when the process that hands out the jobs was killed: nobody waits for the answer."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _interrupt_once(*_: object) -> None:
