@@ -65,6 +65,7 @@ class Bench:
 
 def _measure(name: str) -> list[dict[str, Any]]:
     module, function = BENCHMARKS[name]
+    importlib.import_module("armflow.envs.world")  # before the benchmarks: it keeps pybullet from saying hello
     rows = getattr(importlib.import_module(f"armflow.launch.benchmarks.{module}"), function)()
     return [{**row, "value": float(row["value"]), "ok": bool(row["ok"])} for row in rows]
 
