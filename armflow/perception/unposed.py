@@ -17,6 +17,7 @@ __all__ = ["UnposedScene", "perceive_unposed"]
 _UP = -np.sqrt(0.5) * np.array([0.0, 1.0, 1.0])  # in the camera: half way between level and straight down
 _TILT = 0.95  # rad; from a surface level with the camera's axis to one square to it
 _ROUGHNESS = (0.004, 0.008, 0.016)  # m at 1 m
+_FINE_SHARE = 0.15  # least share of the readings on a surface that is trusted to be as fine as a depth camera's
 _GROWTH = 1.5  # a band twice as thick holds less than this times the readings where the surface is inside it
 
 
@@ -82,6 +83,9 @@ def _surface(frame: RGBDFrame, rng: np.random.Generator) -> tuple[TablePlane, fl
         except PlaneError:
             continue
         off = np.abs(plane.height(points)) / np.clip(depth, 0.5, 2.0) ** 2
+        fine = roughness == _ROUGHNESS[0]
+        if fine and (off < roughness).sum() < _FINE_SHARE * np.isfinite(off).sum():
+            continue
         if (off < 2 * roughness).sum() < _GROWTH * (off < roughness).sum():
             return plane, roughness
     return find_table(frame, rng=rng, up=up, tolerance=_ROUGHNESS[-1], max_tilt=_TILT), _ROUGHNESS[-1]
