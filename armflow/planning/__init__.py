@@ -1,1 +1,49 @@
+"""From a scene and a command to checked motion: flows, verdicts, grasps, trajectories, and the loop around them.
 
+Names are imported when they are first asked for, since the compiled solvers behind them take a while.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from armflow.planning.controller import FlowController, FlowControllerConfig, Overlay
+    from armflow.planning.flow_model.goal_flow import FlowModel, GoalFlow, GoalFlowConfig
+    from armflow.planning.optimize import OptimizeConfig, Trajectory, plan_joint_path, plan_pose_path
+    from armflow.planning.planner import Plan, Planner, PlannerConfig, Refusal
+    from armflow.planning.scene import Candidate, Scene, Verdict
+
+_HOMES = {
+    "controller": ("FlowController", "FlowControllerConfig", "Overlay"),
+    "flow_model.goal_flow": ("FlowModel", "GoalFlow", "GoalFlowConfig"),
+    "optimize": ("OptimizeConfig", "Trajectory", "plan_joint_path", "plan_pose_path"),
+    "planner": ("Plan", "Planner", "PlannerConfig", "Refusal"),
+    "scene": ("Candidate", "Scene", "Verdict"),
+}
+
+__all__ = [
+    "Candidate",
+    "FlowController",
+    "FlowControllerConfig",
+    "FlowModel",
+    "GoalFlow",
+    "GoalFlowConfig",
+    "OptimizeConfig",
+    "Overlay",
+    "Plan",
+    "Planner",
+    "PlannerConfig",
+    "Refusal",
+    "Scene",
+    "Trajectory",
+    "Verdict",
+    "plan_joint_path",
+    "plan_pose_path",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

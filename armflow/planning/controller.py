@@ -23,6 +23,7 @@ from armflow.planning.look import CameraEyes, Eyes, build_scene, robot_capsules
 from armflow.planning.motion import Segment, held, ramp
 from armflow.planning.outcome import judge_outcome
 from armflow.planning.planner import Plan, Planner, PlannerConfig, Refusal
+from armflow.planning.scene import Verdict
 from armflow.planning.verify.monitor import Monitor
 from armflow.robot.chunk import ActionChunk
 from armflow.robot.model import RobotModel
@@ -201,9 +202,7 @@ class FlowController:
             observation = yield from self._follow(plan, segment, observation)
         return observation
 
-    def _follow(
-        self, plan: Plan, segment: Segment, observation: Observation
-    ) -> _Stage:
+    def _follow(self, plan: Plan, segment: Segment, observation: Observation) -> _Stage:
         """Send a segment chunk by chunk, watching the object where it can be watched."""
         self._stage = segment.label
         # In the hand an object hides behind the fingers and is followed less well; a lost one shows in the opening too.
@@ -236,7 +235,7 @@ class FlowController:
         if segment.holds and observation.gripper < self._config.lost_opening:
             raise _Interrupted(f"{segment.label}: the object slipped out of the gripper")
 
-    def _judge(self, plan: Plan, observation: Observation):
+    def _judge(self, plan: Plan, observation: Observation) -> Verdict:
         """Look once more and judge the outcome."""
         self._stage = "check"
         with self._timed("perceive"):
@@ -250,7 +249,7 @@ class FlowController:
         if plan.holds:
             opening = ramp(self._gripper, 1.0, 8, 2)
             observation = yield from self._send(held("let go", self._q, opening, np.eye(4)))
-        for segment in self._planner.back_off(plan, self._q, self._gripper):
+        for segment in self._planner.back_off(self._q, self._gripper):
             observation = yield from self._send(segment)
         return (yield from self._return_home(observation))
 

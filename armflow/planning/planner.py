@@ -161,20 +161,22 @@ class Planner:
         if candidate.contact == "grasp" and not candidate.release:
             rows = round(config.empty_time / config.dt)
             segments.append(held("empty", q_end, np.full(rows, closed), last))
-            segments.append(self._moving("turn back", carry.q[::-1][: len(carry.q) // 2], closed,
-                                         ranked.grasp.T_tool_object, holds=True))
+            segments.append(
+                self._moving(
+                    "turn back", carry.q[::-1][: len(carry.q) // 2], closed, ranked.grasp.T_tool_object, holds=True
+                )
+            )
             return tuple(segments)
         if plan.holds:
             segments.append(held("release", q_end, self._opening_rows(0.0, self._open_fraction(ranked.grasp)), last))
         segments.extend(self._leave(plan, q_end, last))
         return tuple(segments)
 
-    def back_off(self, plan: Plan, q: np.ndarray, gripper: float) -> list[Segment]:
+    def back_off(self, q: np.ndarray, gripper: float) -> list[Segment]:
         """Back along the hand and up, from q [D] rad, as far as that can be done."""
         T = self._arm.tool(q).as_matrix()
         away = T.copy()
         away[:3, 3] += self._config.back_off * (0.5 * np.array([0.0, 0.0, 1.0]) - 0.7 * T[:3, 2])
-        del plan
         config = self._speed(self._config.approach_speed)
         path = plan_pose_path(self._arm, q, line_poses(T, away)[1:], config=config, rng=self._rng)
         return [_free("back off", path.q, gripper)] if path.ok else []
@@ -249,7 +251,7 @@ class Planner:
         grasp, q_retreat = plan.ranked.grasp, plan.ranked.q_retreat
         opening = self._open_fraction(grasp)
         if not plan.holds or len(q_retreat) < 2:
-            return self.back_off(plan, q, opening)
+            return self.back_off(q, opening)
         # The carry may end in other joint positions than the ranking, and a joint path between the two is no line.
         if np.abs(q - q_retreat[0]).max() < _SAME_POSTURE:
             rows = np.concatenate([q[None], q_retreat[1:]])

@@ -129,7 +129,11 @@ def solve_sqp(  # noqa: PLR0913 - a problem, its start and its solver
     def evaluate(x: np.ndarray, derive: bool) -> tuple[float, np.ndarray, np.ndarray]:
         rows = differences(x)
         cost, gradient, blocks = trajectory_terms(body, field, track, gains, x, derive)
-        return cost + 0.5 * float((weights * rows**2).sum()), gradient + differences_adjoint(weights * rows), blocks
+        return (
+            float(cost) + 0.5 * float((weights * rows**2).sum()),
+            gradient + differences_adjoint(weights * rows),
+            blocks,
+        )
 
     cost, gradient, blocks = evaluate(q, True)
     damping = 1e-6

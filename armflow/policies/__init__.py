@@ -1,1 +1,3 @@
+from armflow.policies.policy import Controller
 
+__all__ = ["Controller"]

@@ -1,1 +1,1 @@
-
+"""Models that predict how an object must move in 3D."""
