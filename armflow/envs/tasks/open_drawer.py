@@ -43,6 +43,8 @@ class OpenDrawer:
         depth, width, height = rng.uniform(0.18, 0.2), rng.uniform(0.2, 0.25), rng.uniform(0.115, 0.135)
         standoff = rng.uniform(0.036, 0.042)
         handle_at = bench_point(arm, rng.uniform(0.4, 0.9), rng.uniform(-0.5, 0.5))
+        # On a short bench the pulled handle would end at the arm's foot.
+        handle_at[0] = max(handle_at[0], bench_point(arm, -1.0, 0.0)[0] + OPEN + 0.01)
         yaw = np.arctan2(-handle_at[1], -handle_at[0]) + rng.uniform(-1, 1) * np.radians(20.0)
         out = np.array([np.cos(yaw), np.sin(yaw)])
         cabinet_at = handle_at - (depth / 2 + 0.01 + standoff) * out
