@@ -3,6 +3,7 @@
 import numpy as np
 
 from armflow.envs.shapes import block, disc, place, turn_z
+from armflow.envs.tasks.block_on_disc import BLOCKS, DISC_RADIUS, DISCS, BlockOnDisc
 from armflow.envs.tasks.layout import (
     COLORS,
     add_distractors,
@@ -11,26 +12,19 @@ from armflow.envs.tasks.layout import (
     pick_colors,
     try_until,
 )
-from armflow.envs.tasks.task import body_state
 from armflow.envs.world import World
 from armflow.robot.model import RobotModel
 
 __all__ = ["PickPlace"]
 
 VERBS = ("put", "place", "set", "lay")
-BLOCKS = ("block", "cube", "box")
-DISCS = ("disc", "disk", "circle")
 PREPOSITIONS = ("on", "onto", "on top of")
-DISC_RADIUS = 0.05
 DISC_THICKNESS = 0.004
 NEAR = 0.03  # m, block's centre from the disc's
 
 
-class PickPlace:
-    """The block lies flat on the table with any yaw; the disc is a thin solid plate fixed to the table.
-
-    Goals are points: achieved is the block's centre, desired where that is when the block lies in the disc's middle.
-    """
+class PickPlace(BlockOnDisc):
+    """The block lies flat on the table with any yaw; the disc is a thin solid plate fixed to the table."""
 
     name = "PickPlace"
     max_seconds = 30.0
@@ -56,21 +50,6 @@ class PickPlace:
             f"{choose(PREPOSITIONS, rng=rng)} the {disc_color} {choose(DISCS, rng=rng)}"
         )
 
-    def update(self, world: World) -> None:
-        """Nothing to take note of."""
-
-    def state(self, world: World) -> np.ndarray:
-        """Block and disc, [26]."""
-        return body_state(world, self.target, self.reference)
-
-    def achieved_goal(self, world: World) -> np.ndarray:
-        """Centre of the block, [3] m."""
-        return world.pose7(self.target)[:3]
-
-    def desired_goal(self, world: World) -> np.ndarray:
-        """Centre of the block when it lies in the middle of the disc, [3] m."""
-        return self._goal.copy()
-
     def success(self, achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
         """Tell whether the block is above the disc's middle at the height where it rests, [...] bool."""
         gap = achieved - desired
@@ -80,7 +59,3 @@ class PickPlace:
         """The block lies on the disc, released and at rest."""
         met = self.success(self.achieved_goal(world), self.desired_goal(world))
         return bool(met) and world.at_rest(self.target) and not world.touching(self.target)
-
-    def reward(self, achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
-        """Minus the distance of the block from the disc, [...] m."""
-        return -np.linalg.norm(achieved - desired, axis=-1)
