@@ -85,6 +85,8 @@ class LinkSpec:
         upper: Most travel, m.
         damping: Viscous damping, N s/m.
         friction: Dry friction of the slide, N.
+        rest_speed: Speed at which the slide moves by itself where nothing holds it, m/s: with `friction` as its force,
+            a spring that brings a button back.
     """
 
     name: str
@@ -96,6 +98,7 @@ class LinkSpec:
     upper: float
     damping: float = 2.0
     friction: float = 1.0
+    rest_speed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

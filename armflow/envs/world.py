@@ -175,8 +175,9 @@ class World:
             )
         self._keep_honest(handle)
         for number, link in enumerate(spec.links):  # dry friction of the slide: a motor that wants to stand still
+            speed, force = link.rest_speed, link.friction / SUBSTEPS
             pybullet.setJointMotorControl2(
-                handle, number, pybullet.VELOCITY_CONTROL, targetVelocity=0.0, force=link.friction / SUBSTEPS, **c
+                handle, number, pybullet.VELOCITY_CONTROL, targetVelocity=speed, force=force, **c
             )
 
     def _keep_honest(self, body: int) -> None:
@@ -201,8 +202,8 @@ class World:
             raise ChoiceError("body", handle, [f"{h} ({s.name})" for h, s in self.specs.items()])
         return self.specs[handle]
 
-    def reset(self, q: np.ndarray | None = None) -> None:
-        """Take all bodies of the episode out and put the arm back, still and open, at q [D] rad (home if None)."""
+    def reset(self, q: np.ndarray | None = None, opening: float = 1.0) -> None:
+        """Take all bodies of the episode out and put the arm back, still, at q [D] rad (home and open if None)."""
         if self.poisoned is not None:
             self._build()  # nothing computed from a broken state survives
         else:
@@ -210,7 +211,7 @@ class World:
                 self.remove(handle)
             self.restore(self._base)
         if q is not None:
-            self._set_joints(q, 1.0)
+            self._set_joints(q, opening)
 
     def save(self) -> Saved:
         """Remember the whole state; `restore` comes back to it while the same bodies are there."""
@@ -334,6 +335,10 @@ class World:
         """
         state = pybullet.getJointState(handle, self._link(handle, link), physicsClientId=self.client)
         return state[0], state[1]
+
+    def set_joint(self, handle: int, link: str, position: float) -> None:
+        """Put a sliding link, at rest, where an episode begins, m (never while one runs)."""
+        pybullet.resetJointState(handle, self._link(handle, link), position, 0.0, physicsClientId=self.client)
 
     def link_pose(self, handle: int, link: str) -> RigidTransform:
         """Pose of a sliding link's frame, T_world_link."""
