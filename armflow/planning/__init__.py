@@ -3,8 +3,9 @@
 Names are imported when they are first asked for, since the compiled solvers behind them take a while.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from armflow.robot.lazy import lazy_names
 
 if TYPE_CHECKING:
     from armflow.planning.controller import FlowController, FlowControllerConfig, Overlay
@@ -41,9 +42,4 @@ __all__ = [
     "plan_pose_path",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, _HOMES)

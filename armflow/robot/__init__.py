@@ -3,8 +3,9 @@
 Names are imported when they are first asked for, so that `armflow.robot.errors` does not cost a second.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from armflow.robot.lazy import lazy_names
 
 if TYPE_CHECKING:
     from armflow.robot.arm import Arm
@@ -45,9 +46,4 @@ __all__ = [
     "solve_ik_batch",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, _HOMES)
