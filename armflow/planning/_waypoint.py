@@ -4,6 +4,7 @@ import numpy as np
 from numba import njit
 
 from armflow.planning._cost import waypoint_terms
+from armflow.robot.cholesky import solve_cholesky
 
 __all__ = ["follow_chain", "solve_waypoint"]
 
@@ -44,7 +45,7 @@ def solve_waypoint(body, field, track, gains, h, q, max_iterations):
 
 
 @njit(cache=True, error_model="numpy")
-def _bounded_step(body, q, gradient, block, damping):  # noqa: C901 - Cholesky written out
+def _bounded_step(body, q, gradient, block, damping):
     """Damped Newton step [D] with joints at a limit and pushed against it held still."""
     dof = len(q)
     held = ((q <= body.q_min) & (gradient > 0.0)) | ((q >= body.q_max) & (gradient < 0.0))
@@ -54,20 +55,7 @@ def _bounded_step(body, q, gradient, block, damping):  # noqa: C901 - Cholesky w
         for b in range(a + 1):
             A[a, b] = 0.0 if held[a] or held[b] else block[a, b]
         A[a, a] += damping * (1.0 + block[a, a])
-    for i in range(dof):  # Cholesky; the damped matrix is positive definite
-        for j in range(i + 1):
-            total = A[i, j]
-            for k in range(j):
-                total -= A[i, k] * A[j, k]
-            A[i, j] = np.sqrt(max(total, 1e-12)) if i == j else total / A[j, j]
-    for i in range(dof):
-        for k in range(i):
-            step[i] -= A[i, k] * step[k]
-        step[i] /= A[i, i]
-    for i in range(dof - 1, -1, -1):
-        for k in range(i + 1, dof):
-            step[i] -= A[k, i] * step[k]
-        step[i] /= A[i, i]
+    solve_cholesky(A, step)  # the damped matrix is positive definite
     return step
 
 

@@ -12,6 +12,7 @@ from numba import njit
 from scipy.spatial.transform import RigidTransform
 
 from armflow.robot.arrays import check_finite, check_shape
+from armflow.robot.cholesky import solve_cholesky
 from armflow.robot.errors import ChoiceError, ShapeError
 from armflow.robot.model import RobotModel
 
@@ -347,23 +348,4 @@ def _damped_step(
             normal[i, j] = damping if i == j else 0.0
             for k in range(6):
                 normal[i, j] += jacobian[k, i] * jacobian[k, j]
-    _solve_cholesky(normal, step)
-
-
-@njit(cache=True)
-def _solve_cholesky(matrix: np.ndarray, x: np.ndarray) -> None:
-    """Solve matrix y = x in place: x becomes y, the lower triangle of the matrix its Cholesky factor."""
-    size = len(matrix)
-    for i in range(size):
-        for j in range(i + 1):
-            for k in range(j):
-                matrix[i, j] -= matrix[i, k] * matrix[j, k]
-            matrix[i, j] = np.sqrt(matrix[i, j]) if i == j else matrix[i, j] / matrix[j, j]
-    for i in range(size):
-        for k in range(i):
-            x[i] -= matrix[i, k] * x[k]
-        x[i] /= matrix[i, i]
-    for i in range(size - 1, -1, -1):
-        for k in range(i + 1, size):
-            x[i] -= matrix[k, i] * x[k]
-        x[i] /= matrix[i, i]
+    solve_cholesky(normal, step)
