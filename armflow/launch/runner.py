@@ -1,8 +1,6 @@
 """One episode: camera and encoders in, chunks out, until the task is done, given up or out of time."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,6 +13,7 @@ from armflow.policies.policy import Controller
 from armflow.robot.arm import Arm
 from armflow.robot.chunk import ActionChunk
 from armflow.robot.errors import StackError
+from armflow.robot.stopwatch import timed
 
 __all__ = ["EpisodeResult", "Listener", "Outcome", "World", "run_episode"]
 
@@ -137,7 +136,7 @@ def _loop(world: World, controller: Controller, outcome: Outcome, max_seconds: f
         if chunk is None:
             _settle(world, gripper)
             break
-        with _timed(outcome, "execute"):
+        with timed(outcome.latency, "execute"):
             sent = world.arm.execute(chunk)
         gripper = float(sent.gripper[-1])
         outcome.chunks += 1
@@ -147,10 +146,10 @@ def _loop(world: World, controller: Controller, outcome: Outcome, max_seconds: f
 
 def _decide(world: World, controller: Controller, outcome: Outcome) -> ActionChunk | None:
     arm = world.arm
-    with _timed(outcome, "camera"):
+    with timed(outcome.latency, "camera"):
         frame = world.camera.read()
     observation = Observation(frame=frame, q=arm.read_q(), gripper=arm.read_gripper(), stamp=float(world.time))
-    with _timed(outcome, "act"):
+    with timed(outcome.latency, "act"):
         return controller.act(observation)
 
 
@@ -162,13 +161,6 @@ def _settle(world: World, gripper: float) -> None:
         world.arm.execute(hold_chunk(q, gripper, HOLD_STEPS, before))
         if world.time <= before:
             return  # a world whose clock stands still would hold for ever
-
-
-@contextmanager
-def _timed(outcome: Outcome, stage: str) -> Iterator[None]:
-    started = time.perf_counter()
-    yield
-    outcome.latency.setdefault(stage, []).append(1e3 * (time.perf_counter() - started))
 
 
 def _collect(arm: Arm, controller: Controller, outcome: Outcome) -> None:

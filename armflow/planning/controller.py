@@ -6,10 +6,8 @@ again, until the attempts are used up.
 """
 
 import logging
-import time
 from collections import defaultdict
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +25,7 @@ from armflow.planning.scene import Verdict
 from armflow.planning.verify.monitor import Monitor
 from armflow.robot.chunk import ActionChunk
 from armflow.robot.model import RobotModel
+from armflow.robot.stopwatch import timed
 
 __all__ = ["FlowController", "FlowControllerConfig", "Overlay"]
 
@@ -115,17 +114,15 @@ class FlowController:
 
     def act(self, observation: Observation) -> ActionChunk | None:
         """Return the next chunk; None when the task is done or given up, `status` then says which."""
-        start = time.perf_counter()
         self._stamp = observation.stamp
-        try:
-            if self._script is None:
-                self._script = self._episode(observation)
-                return next(self._script)
-            return self._script.send(observation)
-        except StopIteration:
-            return None
-        finally:
-            self.timings["act"].append(1e3 * (time.perf_counter() - start))
+        with timed(self.timings, "act"):
+            try:
+                if self._script is None:
+                    self._script = self._episode(observation)
+                    return next(self._script)
+                return self._script.send(observation)
+            except StopIteration:
+                return None
 
     def status(self) -> str:
         """The newest event in words."""
@@ -171,12 +168,12 @@ class FlowController:
     def _make_plan(self, observation: Observation) -> Plan | Refusal:
         """Look, build the scene, plan; starts the tracker on success."""
         self._stage, self._plan, self._tracked = "look", None, None
-        with self._timed("perceive"):
+        with timed(self.timings, "perceive"):
             objects = self._eyes.see(observation)
         scene = build_scene(objects, self._command, observation.frame, observation.q)
         if isinstance(scene, str):
             return Refusal(scene, final=False)
-        with self._timed("plan"):
+        with timed(self.timings, "plan"):
             plan = self._planner.plan(scene, self._command)
         for stage, milliseconds in self._planner.timings.items():
             self.timings[stage].extend(milliseconds)
@@ -194,7 +191,7 @@ class FlowController:
             observation = yield from self._follow(plan, segment, observation)
         if plan.holds and observation.gripper < self._config.lost_opening:
             raise _Interrupted("the gripper closed on nothing")
-        with self._timed("optimize"):
+        with timed(self.timings, "optimize"):
             after = self._planner.plan_after_grip(plan, observation.q)
         if isinstance(after, Refusal):
             raise _Interrupted(after.reason)
@@ -218,7 +215,7 @@ class FlowController:
         self, plan: Plan, segment: Segment, monitor: Monitor, expected: np.ndarray, observation: Observation
     ) -> None:
         """Compare the tracked object with the prediction; raise when they part."""
-        with self._timed("track"):
+        with timed(self.timings, "track"):
             capsules = robot_capsules(self._arm, observation)
             tracked = self._tracker.update(observation.frame, robot_capsules=capsules, predicted=expected)
         self._tracked = tracked.points_world[tracked.visible]
@@ -238,7 +235,7 @@ class FlowController:
     def _judge(self, plan: Plan, observation: Observation) -> Verdict:
         """Look once more and judge the outcome."""
         self._stage = "check"
-        with self._timed("perceive"):
+        with timed(self.timings, "perceive"):
             objects = self._eyes.see(observation)
         return judge_outcome(self._command, plan.scene, plan.candidate, objects, self._T_tracked)
 
@@ -274,9 +271,3 @@ class FlowController:
         rows = slice(start, start + self._config.chunk_rows)
         self._q, self._gripper = segment.q[rows][-1], float(segment.gripper[rows][-1])
         return ActionChunk(segment.q[rows], segment.gripper[rows], self._config.dt, self._stamp)
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.timings[stage].append(1e3 * (time.perf_counter() - start))

@@ -1,9 +1,6 @@
 """`Planner`: from a scene and a command to segments of motion, or to the reason why there are none."""
 
-import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +18,7 @@ from armflow.planning.scene import Candidate, Scene, Verdict
 from armflow.planning.timing import retime
 from armflow.planning.verify import GeometricVerifier
 from armflow.robot.model import RobotModel
+from armflow.robot.stopwatch import timed
 
 __all__ = ["Plan", "Planner", "PlannerConfig", "Refusal"]
 
@@ -109,12 +107,12 @@ class Planner:
 
     def plan(self, scene: Scene, command: Command) -> Plan | Refusal:
         """Return the first plan whose flow, grasp and motion all pass, or the reason why there is none."""
-        with self._timed("flow"):
+        with timed(self.timings, "flow"):
             try:
                 candidates = self._model.predict(scene, command, rng=self._rng)
             except FlowError as error:
                 return Refusal(str(error), final=True)
-        with self._timed("field"):
+        with timed(self.timings, "field"):
             field = build_field(scene.obstacles_world, scene.table, self._arm.workspace)
             whole = np.concatenate([scene.obstacles_world, scene.target.state.points_world])
             full_field = build_field(whole, scene.table, self._arm.workspace)
@@ -124,11 +122,11 @@ class Planner:
         grasps: list[Grasp] = []
         candidates = sorted(candidates, key=lambda candidate: -candidate.score)
         for candidate in candidates:
-            with self._timed("verify"):
+            with timed(self.timings, "verify"):
                 verdicts.append(self._verifier.judge(scene, candidate, self._arm))
             if not verdicts[-1].ok:
                 continue
-            with self._timed("grasp"):
+            with timed(self.timings, "grasp"):
                 if not grasps or candidate.contact == "push":  # only a push depends on where the object goes
                     grasps = self._grasps(scene, candidate)
                 result = rank_grasps(grasps, candidate, scene, self._arm, rng=self._rng, field=hand_field, enough=2)
@@ -211,7 +209,7 @@ class Planner:
         """Approach, reach and grip; a sentence when there is no way to the pregrasp."""
         config = self._config
         opening = self._open_fraction(ranked.grasp)
-        with self._timed("approach"):
+        with timed(self.timings, "approach"):
             free = replace(self._speed(config.free_speed), opening=max(opening, 0.05))
             path = plan_joint_path(
                 self._arm, scene.q, ranked.q_approach[0], field=full_field, config=free, rng=self._rng
@@ -278,12 +276,6 @@ class Planner:
 
     def _speed(self, tool_speed: float) -> OptimizeConfig:
         return OptimizeConfig(dt=self._config.dt, solver=self._config.solver, tool_speed=tool_speed)
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.timings[stage].append(1e3 * (time.perf_counter() - start))
 
 
 def _free(label: str, q: np.ndarray, gripper: float, T_world_object: np.ndarray | None = None) -> Segment:
