@@ -6,15 +6,17 @@ Gymnasium 1.0 and later load no plugins by entry point, so the ids exist once `a
 
 import gymnasium
 
-__all__ = ["EPISODE_SECONDS", "register_all"]
+__all__ = ["EPISODE_SECONDS", "PLAY_ENVIRONMENTS", "register_all"]
 
 EPISODE_SECONDS = {"Push": 30, "PickPlace": 30, "InsertPen": 30, "HangMug": 40, "Pour": 40, "OpenDrawer": 30}
 """Every task with its time limit, s; `armflow.envs.tasks.TASKS` has the same, but is not imported for the ids alone."""
 _STEPS_PER_SECOND = 25
+PLAY_ENVIRONMENTS = {"PlayTable": ("armflow.envs.play_table.env:PlayTableEnv", 250)}
+"""Environments made for play, which have goals and actions of their own: class and most steps an episode."""
 
 
 def register_all() -> None:
-    """Register armflow/<Task>-v0 for every task, unless they are registered already."""
+    """Register armflow/<Task>-v0 for every task and play environment, unless they are registered already."""
     for name, seconds in EPISODE_SECONDS.items():
         env_id = f"armflow/{name}-v0"
         if env_id not in gymnasium.registry:
@@ -24,3 +26,7 @@ def register_all() -> None:
                 max_episode_steps=seconds * _STEPS_PER_SECOND,
                 kwargs={"task": name},
             )
+    for name, (entry_point, steps) in PLAY_ENVIRONMENTS.items():
+        env_id = f"armflow/{name}-v0"
+        if env_id not in gymnasium.registry:
+            gymnasium.register(env_id, entry_point=entry_point, max_episode_steps=steps)
