@@ -67,8 +67,11 @@ class Preconditioning:
             [B, ...] the estimate of the clean x.
         """
         wide = _wide(sigma, x)
-        raw = network(self.c_in(wide) * x, self.c_noise(sigma))
-        return self.c_skip(wide) * x + self.c_out(wide) * raw
+        c_in = self.c_in(wide)
+        scaled = c_in * x
+        raw = network(scaled, self.c_noise(sigma))
+        # c_skip x = sigma_d^2 c_in^2 x and c_out = sigma_d sigma c_in: fewer small operations than one by one.
+        return (self.sigma_data * c_in) * torch.addcmul(self.sigma_data * scaled, wide, raw)
 
     def squared_error(self, network: Network, clean: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
         """Weighted error lambda (D(clean + sigma noise; sigma) - clean)^2 of every entry (eq. 8).
