@@ -1,4 +1,4 @@
-"""A line fitted through noisy points: the smallest objective, with noise and dropout so that every generator matters."""
+"""A line fitted through noisy points: the smallest objective; noise and dropout make every generator matter."""
 
 import numpy as np
 import torch

@@ -104,7 +104,7 @@ def test_resuming_with_another_setting_names_it(tmp_path, changed, named):
 
 def test_resuming_with_another_model_names_the_difference(tmp_path):
     train(Lines(), settings(), tmp_path)
-    with pytest.raises(ResumeError, match="objective.width was 16 and is 32 now"):
+    with pytest.raises(ResumeError, match=r"objective\.width was 16 and is 32 now"):
         train(Lines(width=32), settings(), tmp_path, resume=True)
 
 
@@ -139,7 +139,7 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(tmp_path):
 def test_ten_such_steps_in_a_row_stop_and_keep_the_last_good_checkpoint(tmp_path):
     objective = Lines()
     objective.poison = set(range(7, 40))
-    with pytest.raises(DivergedError, match="up to step 17 .* last good checkpoint is kept"):
+    with pytest.raises(DivergedError, match=r"up to step 17 .* last good checkpoint is kept"):
         train(objective, settings(save_every=6), tmp_path)
     assert read_tensors(tmp_path / "trainer.safetensors")[1]["counters"]["skipped"] == 5  # saved at step 12
     assert all(torch.isfinite(tensor).all() for tensor in load_checkpoint(tmp_path).tensors.values())

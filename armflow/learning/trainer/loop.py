@@ -281,7 +281,7 @@ def _share(tensor: Tensor, team: Team) -> Tensor:
 def _averaged(parameters: list[Tensor], loss: Tensor, asked: bool, team: Team) -> tuple[float, bool]:
     """Average gradients over the processes, in one message with the loss and the wish to stop."""
     grads = [torch.zeros_like(one) if one.grad is None else one.grad for one in parameters]
-    facts = loss.new_tensor([float(loss), float(asked)], dtype=torch.float32)
+    facts = loss.new_tensor([float(loss.detach()), float(asked)], dtype=torch.float32)
     message = team.mean(torch.cat([*(grad.flatten() for grad in grads), facts]))
     for one, part in zip(parameters, message[:-2].split([one.numel() for one in parameters]), strict=True):
         one.grad = part.view_as(one)

@@ -95,7 +95,6 @@ class State:
         Raises:
             WriteError: The place is full or read-only; the files there stay as they were.
         """
-        save_checkpoint(folder, self.average.state_dict(), self.objective.config())
         tensors = {f"module/{name}": tensor for name, tensor in self.module.state_dict().items()}
         tensors |= {f"average/{name}": tensor for name, tensor in self.average.state_dict().items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
@@ -107,7 +106,8 @@ class State:
             "train": asdict(self.config),
             "objective": self.objective.config(),
         }
-        write_tensors(folder / FILE, tensors, facts)
+        write_tensors(folder / FILE, tensors, facts)  # the larger file first: what does not fit fails here
+        save_checkpoint(folder, self.average.state_dict(), self.objective.config())
 
     def load(self, folder: Path) -> None:
         """Go on from a folder, bit for bit on one thread.
