@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["latency_chart", "rate_chart", "reason_chart"]
+__all__ = ["WIDTH", "latency_chart", "rate_chart", "reason_chart", "svg", "text"]
 
 WIDTH = 760
 LABEL = 200  # px left for names
@@ -21,13 +21,13 @@ def rate_chart(runs: Sequence[Mapping[str, Any]]) -> str:
         y, rate, (low, high) = ROW * row + 6, run["success_rate"], run["interval"]
         middle = y + 7
         body += [
-            _text(LABEL - 10, middle, f"{run['task']} · {run['arm']}", "end"),
+            text(LABEL - 10, middle, f"{run['task']} · {run['arm']}", "end"),
             f'<rect class="bar" x="{LABEL}" y="{y}" width="{span * rate:.1f}" height="14" rx="3"/>',
             f'<path class="whisker" d="M{LABEL + span * low:.1f} {middle}H{LABEL + span * high:.1f}'
             f'M{LABEL + span * low:.1f} {middle - 4}v8M{LABEL + span * high:.1f} {middle - 4}v8"/>',
-            _text(WIDTH, middle, f"{run['successes']}/{run['episodes']}", "end"),
+            text(WIDTH, middle, f"{run['successes']}/{run['episodes']}", "end"),
         ]
-    return _svg(body, ROW * len(runs) + 26, "success rate of each task and arm")
+    return svg(body, ROW * len(runs) + 26, "success rate of each task and arm")
 
 
 def reason_chart(reasons: Mapping[str, int]) -> str:
@@ -37,11 +37,11 @@ def reason_chart(reasons: Mapping[str, int]) -> str:
     for row, (reason, count) in enumerate(sorted(reasons.items(), key=lambda item: -item[1])):
         y = 40 * row
         body += [
-            _text(0, y + 10, reason if len(reason) < 110 else reason[:109] + "…"),
+            text(0, y + 10, reason if len(reason) < 110 else reason[:109] + "…"),
             f'<rect class="bad" x="0" y="{y + 20}" width="{(WIDTH - 40) * count / largest:.1f}" height="8" rx="3"/>',
-            _text((WIDTH - 40) * count / largest + 8, y + 24, str(count)),
+            text((WIDTH - 40) * count / largest + 8, y + 24, str(count)),
         ]
-    return _svg(body, 40 * len(reasons) + 4, "failure reasons")
+    return svg(body, 40 * len(reasons) + 4, "failure reasons")
 
 
 def latency_chart(latency: Mapping[str, Mapping[str, float]]) -> str:
@@ -56,24 +56,26 @@ def latency_chart(latency: Mapping[str, Mapping[str, float]]) -> str:
         y = ROW * row + 13
         start, end = (LABEL + scale * (np.log10(max(one[key], 1e-3)) - low) for key in ("median_ms", "p95_ms"))
         body += [
-            _text(LABEL - 10, y, stage, "end"),
+            text(LABEL - 10, y, stage, "end"),
             f'<path class="whisker" d="M{start:.1f} {y}H{end:.1f}M{end:.1f} {y - 4}v8"/>',
             f'<circle class="bar" cx="{start:.1f}" cy="{y}" r="5"/>',
-            _text(WIDTH, y, f"{one['median_ms']:.3g} / {one['p95_ms']:.3g} ms", "end"),
+            text(WIDTH, y, f"{one['median_ms']:.3g} / {one['p95_ms']:.3g} ms", "end"),
         ]
-    return _svg(body, ROW * len(latency) + 26, "latency of each stage")
+    return svg(body, ROW * len(latency) + 26, "latency of each stage")
 
 
 def _grid(span: float, ticks: Sequence[tuple[float, str]], rows: int) -> str:
     lines = [f'<path class="grid" d="M{LABEL + share * span:.1f} 0V{ROW * rows}"/>' for share, _ in ticks]
-    words = [_text(LABEL + share * span, ROW * rows + 14, word, "middle", "tick") for share, word in ticks]
+    words = [text(LABEL + share * span, ROW * rows + 14, word, "middle", "tick") for share, word in ticks]
     return "".join(lines + words)
 
 
-def _text(x: float, y: float, words: str, anchor: str = "start", kind: str = "label") -> str:
+def text(x: float, y: float, words: str, anchor: str = "start", kind: str = "label") -> str:
+    """Words at a place, px, middle of their height; `kind` names their style."""
     place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
     return f'<text class="{kind}" {place} dominant-baseline="middle">{escape(words)}</text>'
 
 
-def _svg(body: Sequence[str], height: float, name: str) -> str:
+def svg(body: Sequence[str], height: float, name: str) -> str:
+    """Put parts into one picture of the page's width, `height` px high; `name` says what it shows."""
     return f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(name)}">{"".join(body)}</svg>'

@@ -11,7 +11,7 @@ from armflow.launch.charts import latency_chart, rate_chart, reason_chart
 from armflow.launch.figures import latency_summary, wilson_interval
 from armflow.launch.runner import EpisodeResult
 
-__all__ = ["render_page", "video_name"]
+__all__ = ["PAGE", "card", "note", "render_page", "section", "table", "video_name"]
 
 MOST_BYTES = 40_000_000  # of videos inside the page; the others are linked
 
@@ -27,8 +27,8 @@ def render_page(report: Mapping[str, Any], results: Sequence[EpisodeResult], vid
     style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     parts = [
         _head(report, results),
-        _section("Success", rate_chart(report["runs"]) + _note(INTERVAL_NOTE)),
-        _section("In figures", _runs_table(report["runs"])),
+        section("Success", rate_chart(report["runs"]) + note(INTERVAL_NOTE)),
+        section("In figures", _runs_table(report["runs"])),
         _videos(results, videos),
         _failures(report["runs"]),
         _latency(results),
@@ -69,11 +69,12 @@ def _head(report: Mapping[str, Any], results: Sequence[EpisodeResult]) -> str:
         ("arms", str(len(names["arm"])), ", ".join(names["arm"])),
         ("controller", " ".join(names["controller"]), _controller_note(names["controller"])),
     ]
-    body = "".join(_card(*card) for card in cards)
+    body = "".join(card(*one) for one in cards)
     return f'<header><h1>armflow</h1><p>RGB-D in, checked arm motion out.</p></header><div class="cards">{body}</div>'
 
 
-def _card(name: str, value: str, note: str) -> str:
+def card(name: str, value: str, note: str) -> str:
+    """One figure at the head of the page."""
     words = f"<span>{escape(name)}</span><strong>{escape(value)}</strong><small>{escape(note)}</small>"
     return f'<div class="card">{words}</div>'
 
@@ -112,8 +113,8 @@ def _runs_table(runs: Sequence[Mapping[str, Any]]) -> str:
         )
         for run in runs
     ]
-    note = "Episode: median length in the world's time; clock: on the wall. Refused: commands stopped by the limiter."
-    return _table(names, rows) + _note(note)
+    words = "Episode: median length in the world's time; clock: on the wall. Refused: commands stopped by the limiter."
+    return table(names, rows) + note(words)
 
 
 def _videos(results: Sequence[EpisodeResult], folder: Path) -> str:
@@ -128,7 +129,7 @@ def _videos(results: Sequence[EpisodeResult], folder: Path) -> str:
         budget -= size if inside else 0
         source = _inline(path) if inside else f"videos/{escape(path.name)}"
         figures.append(_figure(result, source))
-    return _section("Seen", f'<div class="videos">{"".join(figures)}</div>') if figures else ""
+    return section("Seen", f'<div class="videos">{"".join(figures)}</div>') if figures else ""
 
 
 def _inline(path: Path) -> str:
@@ -151,18 +152,18 @@ def _failures(runs: Sequence[Mapping[str, Any]]) -> str:
         for reason, count in run["reasons"].items():
             total[f"{run['task']} · {run['arm']}: {reason}"] += count
     if not total:
-        return _section("Failures", "<p>None.</p>")
-    return _section("Failures, counted", reason_chart(total) + _note("Figures within a reason are written as #."))
+        return section("Failures", "<p>None.</p>")
+    return section("Failures, counted", reason_chart(total) + note("Figures within a reason are written as #."))
 
 
 def _latency(results: Sequence[EpisodeResult]) -> str:
     latency = latency_summary(result.outcome.latency for result in results)
     if not latency:
         return ""
-    note = (
+    words = (
         "Dot: median; end of the line: 95th percentile; logarithmic axis. “execute”: the simulation, with its filming."
     )
-    return _section("Latency of each stage", latency_chart(latency) + _note(note))
+    return section("Latency of each stage", latency_chart(latency) + note(words))
 
 
 def _episodes(results: Sequence[EpisodeResult]) -> str:
@@ -174,11 +175,11 @@ def _episodes(results: Sequence[EpisodeResult]) -> str:
     )
     rows = "".join(_episode_row(result) for result in results)
     head = "".join(f"<th>{name}</th>" for name in ("task", "arm", "seed", "", "time", "instruction", "reason"))
-    table = (
+    rows_table = (
         f'<div class="scroll"><table id="episodes"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
     )
     summary = f"<summary><h2>Every episode ({len(results)})</h2></summary>"
-    return f"<section><details>{summary}{controls}{table}</details></section>"
+    return f"<section><details>{summary}{controls}{rows_table}</details></section>"
 
 
 def _episode_row(result: EpisodeResult) -> str:
@@ -199,19 +200,22 @@ def _episode_row(result: EpisodeResult) -> str:
 def _provenance(report: Mapping[str, Any]) -> str:
     hardware = [(name, value) for name, value in report["hardware"].items()]
     versions = ", ".join(f"{name} {value}" for name, value in report["versions"].items() if value)
-    facts = _table(("", ""), [*hardware, ("versions", versions)])
-    return _section("To do it again", f"<pre>{escape(report['command'])}</pre>{facts}")
+    facts = table(("", ""), [*hardware, ("versions", versions)])
+    return section("To do it again", f"<pre>{escape(report['command'])}</pre>{facts}")
 
 
-def _section(title: str, body: str) -> str:
+def section(title: str, body: str) -> str:
+    """One box of the page; `body` is HTML, `title` words."""
     return f"<section><h2>{escape(title)}</h2>{body}</section>"
 
 
-def _note(words: str) -> str:
+def note(words: str) -> str:
+    """A small sentence under a chart or table."""
     return f'<p class="note">{escape(words)}</p>'
 
 
-def _table(names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def table(names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table of words and numbers under a row of names."""
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
