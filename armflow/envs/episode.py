@@ -7,9 +7,10 @@ from armflow.envs.sim_arm import SimArm
 from armflow.envs.sim_camera import CameraSpec, SimCamera, bench_camera
 from armflow.envs.tasks import make_task
 from armflow.envs.tasks.task import Task
-from armflow.envs.world import World
+from armflow.envs.world import BENCH_PHYSICS, World
 from armflow.perception.frame import RGBDFrame
 from armflow.robot.embodiments import load_arm
+from armflow.robot.errors import ChoiceError
 from armflow.robot.model import RobotModel
 
 __all__ = ["TaskWorld"]
@@ -28,7 +29,7 @@ class TaskWorld:
     def __init__(
         self,
         task: str | Task,
-        arm: str | RobotModel = "panda",
+        arm: str | RobotModel | None = None,
         *,
         camera: CameraSpec | None = None,
         camera_size: tuple[int, int] = (320, 240),
@@ -39,23 +40,30 @@ class TaskWorld:
 
         Args:
             task: A task or its name.
-            arm: An arm or its name.
+            arm: An arm or its name; None for the task's own, or Panda.
             camera: Where the camera stands; None for `bench_camera`.
             camera_size: Width and height of the default camera, px.
             noise: Whether depth is as noisy as a real sensor's.
             gui: Whether to open pybullet's window.
 
         Raises:
-            ChoiceError: No such task or arm.
+            ChoiceError: No such task or arm, or an arm that the task is not for.
         """
         self.task = make_task(task) if isinstance(task, str) else task
-        model = load_arm(arm) if isinstance(arm, str) else arm
-        self.world = World(model, gui=gui)
-        self.arm = SimArm(self.world, self._after_step)
+        model = self._pick_arm(arm)
+        self.world = World(model, gui=gui, physics=getattr(self.task, "physics", BENCH_PHYSICS))
+        self.arm = SimArm(self.world, self._after_step, self.is_over)
         self.camera = SimCamera(
             self.world, camera or bench_camera(model, *camera_size), DepthSensor() if noise else None
         )
         self._built = False
+
+    def _pick_arm(self, arm: str | RobotModel | None) -> RobotModel:
+        own = getattr(self.task, "arm", None)
+        model = load_arm(arm or own or "panda") if arm is None or isinstance(arm, str) else arm
+        if own is not None and model.name != own:
+            raise ChoiceError(f"arm for {self.task.name}", model.name, (own,))
+        return model
 
     def close(self) -> None:
         """End the simulation."""
@@ -66,7 +74,7 @@ class TaskWorld:
         self.world.reset()
         self.camera.seed(int(rng.integers(2**62)))
         self.task.build(self.world, self.world.arm, rng=rng)
-        self.arm.start()
+        self.arm.start(getattr(self.task, "commanded", None))
         self._built = True
 
     def _after_step(self) -> None:
@@ -86,6 +94,24 @@ class TaskWorld:
     def is_success(self) -> bool:
         """Tell whether the task is done now."""
         return self.world.poisoned is None and self.task.is_success(self.world)
+
+    def is_over(self) -> bool:
+        """Tell whether the episode ends here, as the task's benchmark has it; others end when the controller does."""
+        return bool(getattr(self.task, "ends_at_success", False)) and self.is_success()
+
+    @property
+    def max_seconds(self) -> float:
+        """Longest episode of the task's benchmark, s; infinite where the caller decides."""
+        return self.task.max_seconds if getattr(self.task, "ends_at_success", False) else np.inf
+
+    def policy_state(self) -> np.ndarray | None:
+        """Numbers that the task itself offers to a policy, as its benchmark defines; None for the others."""
+        numbers = getattr(self.task, "numbers", None)
+        return None if numbers is None else numbers(self.world, self.arm.q_sent)
+
+    def policy_goal(self) -> np.ndarray | None:
+        """The goal in numbers that goes with them, or None."""
+        return None if self.policy_state() is None else self.task.desired_goal(self.world)
 
     def failure(self) -> str | None:
         """Why the episode cannot go on, or None."""

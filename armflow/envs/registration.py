@@ -11,7 +11,10 @@ __all__ = ["EPISODE_SECONDS", "PLAY_ENVIRONMENTS", "register_all"]
 EPISODE_SECONDS = {"Push": 30, "PickPlace": 30, "InsertPen": 30, "HangMug": 40, "Pour": 40, "OpenDrawer": 30}
 """Every task with its time limit, s; `armflow.envs.tasks.TASKS` has the same, but is not imported for the ids alone."""
 _STEPS_PER_SECOND = 25
-PLAY_ENVIRONMENTS = {"PlayTable": ("armflow.envs.play_table.env:PlayTableEnv", 250)}
+PLAY_ENVIRONMENTS = {
+    "BlockPush": ("armflow.envs.block_push.env:BlockPushEnv", 350),
+    "PlayTable": ("armflow.envs.play_table.env:PlayTableEnv", 240),
+}
 """Environments made for play, which have goals and actions of their own: class and most steps an episode."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from armflow.envs.world import CONTROL_PERIOD, World
+from armflow.envs.world import World
 from armflow.robot.arrays import check_shape
 from armflow.robot.chunk import ActionChunk
 from armflow.robot.limiter import Limiter
@@ -23,20 +23,34 @@ class SimArm:
         clipped: Commands that the limiter slowed down or cut since `start`.
     """
 
-    def __init__(self, world: World, after_step: Callable[[], None] | None = None) -> None:
-        """Drive the arm of a world; `after_step` is called before `on_step`, for those who own the arm."""
+    def __init__(
+        self, world: World, after_step: Callable[[], None] | None = None, is_over: Callable[[], bool] | None = None
+    ) -> None:
+        """Drive the arm of a world.
+
+        Args:
+            world: The world.
+            after_step: Called after each step, before `on_step`, for those who own the arm.
+            is_over: Tells after each step whether the episode ends there, in the middle of a chunk; None for never.
+        """
+        self._is_over = is_over
         self.model: RobotModel = world.arm
         self.on_step: Callable[[], None] | None = None
         self._world = world
         self._after_step = after_step
-        self._limiter = Limiter(world.arm, CONTROL_PERIOD)
+        self._limiter = Limiter(world.arm, world.physics.period)
         self.start()
 
-    def start(self) -> None:
-        """Begin anew from where the arm stands now (after the world was reset)."""
-        self._limiter.start(self._world.read_q())
+    def start(self, q_sent: np.ndarray | None = None) -> None:
+        """Begin anew from where the arm stands now (after the world was reset), or on its way to q_sent [D], rad."""
+        self._limiter.start(self._world.read_q() if q_sent is None else q_sent)
         self.rejected = self.clipped = 0
         self.gripper_target = self._world.read_gripper()
+
+    @property
+    def q_sent(self) -> np.ndarray:
+        """Joints [D] of the last command that passed the limiter, rad."""
+        return self._limiter.q
 
     def read_q(self) -> np.ndarray:
         """Joint positions of the simulation [D], rad."""
@@ -70,28 +84,29 @@ class SimArm:
     def execute(self, chunk: ActionChunk) -> ActionChunk:
         """Step the world through a chunk, resampled to the control period, and return what was sent.
 
-        Stops early, with at least one row, when the simulation breaks down.
+        Stops early, with at least one row, when the simulation breaks down or the episode is over.
 
         Raises:
             ShapeError: The chunk is not for this many joints.
         """
         check_shape("chunk.q", chunk.q, "H D", {"D": self.model.dof})
         before = (self._world.read_q(), self.gripper_target)
-        times = np.arange(1, max(1, round(chunk.horizon * chunk.dt / CONTROL_PERIOD)) + 1) * CONTROL_PERIOD
-        q, gripper = _resample(chunk, before, times)
+        period = self._world.physics.period
+        q, gripper = _resample(chunk, before, period)
         sent_q, sent_gripper, stamp = [], [], self._world.time
         for row, opening in zip(q, gripper, strict=True):
             sent_q.append(self.command(row, float(opening)))
             sent_gripper.append(self.gripper_target)
-            if self._world.poisoned is not None:
+            if self._world.poisoned is not None or (self._is_over is not None and self._is_over()):
                 break
-        return ActionChunk(np.array(sent_q), np.array(sent_gripper), CONTROL_PERIOD, stamp)
+        return ActionChunk(np.array(sent_q), np.array(sent_gripper), period, stamp)
 
 
-def _resample(chunk: ActionChunk, before: tuple[np.ndarray, float], times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Targets at the given times after the chunk's start: q [K, D] rad, linear between rows, and gripper [K]."""
-    if chunk.dt == CONTROL_PERIOD:
+def _resample(chunk: ActionChunk, before: tuple[np.ndarray, float], period: float) -> tuple[np.ndarray, np.ndarray]:
+    """Targets one every `period` s: q [K, D] rad, linear between the chunk's rows, and gripper [K]."""
+    if chunk.dt == period:
         return chunk.q, chunk.gripper
+    times = np.arange(1, max(1, round(chunk.horizon * chunk.dt / period)) + 1) * period
     knots = np.arange(chunk.horizon + 1) * chunk.dt
     q = np.vstack([before[0], chunk.q])
     columns = [np.interp(times, knots, column) for column in q.T]

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from armflow.robot.model import RobotModel
 with silent_stderr():  # it says hello
     import pybullet
 
-__all__ = ["CONTROL_PERIOD", "SUBSTEPS", "Saved", "World"]
+__all__ = ["BENCH_PHYSICS", "CONTROL_PERIOD", "SUBSTEPS", "Physics", "Saved", "World"]
 
 CONTROL_PERIOD = 0.04  # s, one control step
 SUBSTEPS = 20  # physics steps in it, 2 ms each
@@ -33,6 +33,33 @@ FINGER_FRICTION = 1.2
 SPEED_BOUND = 100.0  # m/s; whatever is faster shows that the simulation has broken down
 SPIN_BOUND = 1e4  # rad/s; small beads roll fast, so only the absurd counts
 FLOOR_Z = -0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Physics:
+    """How time runs in a world, and how its joints follow their targets.
+
+    Attributes:
+        period: One control step, s.
+        substeps: Physics steps in it.
+        gravity: m/s2, downwards.
+        table_friction: Sliding friction of the table; two bodies in contact multiply theirs.
+        tool_friction: Sliding friction of the last link of an arm without fingers.
+        gain: Share of its error that a joint makes up in one physics step, as a soft servo does; None for joints that
+            run at the constant speed which reaches the target at the end of the period.
+        torque: Largest torque of such a soft servo, Nm.
+    """
+
+    period: float = CONTROL_PERIOD
+    substeps: int = SUBSTEPS
+    gravity: float = 9.81
+    table_friction: float = 0.6
+    tool_friction: float = 0.6
+    gain: float | None = None
+    torque: float = 1200.0
+
+
+BENCH_PHYSICS = Physics()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +76,20 @@ class World:
 
     Poses, velocities and joint readings are those after the last `step` (or `add`, `restore`). One control step is one
     call into Bullet: joints run at the constant speed that reaches the target at its end, so a tracking error never
-    outlives one step.
+    outlives one step; where `physics` has a gain, they lag behind instead.
 
     Attributes:
         arm: The robot.
+        physics: Its clock and its motors.
         specs: Every body by handle, table and floor included, in the order of adding.
         table: Handle of the table.
         steps: Control steps since `reset`.
         poisoned: Why the simulation can no longer be trusted; None while it can.
     """
 
-    def __init__(self, arm: RobotModel, *, gui: bool = False) -> None:
+    def __init__(self, arm: RobotModel, *, gui: bool = False, physics: Physics = BENCH_PHYSICS) -> None:
         """Start a client and load the arm; `gui` opens pybullet's window."""
-        self.arm = arm
+        self.arm, self.physics = arm, physics
         self._gui = gui
         self.client = pybullet.connect(pybullet.GUI if gui else pybullet.DIRECT)
         memory = Path("/dev/shm")  # files there never touch a disk, which makes `add` ten times quicker
@@ -77,10 +105,10 @@ class World:
         """Load table and arm into an empty simulation and remember that state."""
         c = {"physicsClientId": self.client}
         pybullet.resetSimulation(**c)
-        pybullet.setGravity(0, 0, -9.81, **c)
+        pybullet.setGravity(0, 0, -self.physics.gravity, **c)
         pybullet.setPhysicsEngineParameter(
-            fixedTimeStep=CONTROL_PERIOD,
-            numSubSteps=SUBSTEPS,
+            fixedTimeStep=self.physics.period,
+            numSubSteps=self.physics.substeps,
             numSolverIterations=SOLVER_ITERATIONS,
             solverResidualThreshold=SOLVER_RESIDUAL,
             deterministicOverlappingPairs=1,
@@ -96,7 +124,8 @@ class World:
         center = self.arm.bench_center
         floor = Part("box", (6.0, 6.0, 0.1), place(center[0], center[1], FLOOR_Z - 0.05), (0.55, 0.56, 0.58, 1.0))
         self.floor = self.add(BodySpec("floor", (floor,), friction=0.6), place())
-        self.table = self.add(table(center, (1.3, 1.6, 0.04)), place())
+        slab = replace(table(center, (1.3, 1.6, 0.04)), friction=self.physics.table_friction)
+        self.table = self.add(slab, place())
         self._load_arm()
         self._set_joints(self.arm.home, 1.0)
         self._fixtures = tuple(self.specs)
@@ -124,8 +153,11 @@ class World:
         for joint in (-1, self._joints[0]):  # the arm is bolted to the table
             pybullet.setCollisionFilterPair(self.robot, self.table, joint, -1, 0, **c)
         # Bullet turns a motor's force into an impulse with the whole period, yet grants that impulse to every substep.
-        self._limits = [force / SUBSTEPS for force in self._forces]
-        self._couple_fingers()
+        self._limits = [force / self.physics.substeps for force in self._forces]
+        if self.arm.gripper.joints:
+            self._couple_fingers()
+        else:
+            pybullet.changeDynamics(self.robot, self._joints[-1], lateralFriction=self.physics.tool_friction, **c)
         self._opened, self._closed = self.arm.gripper.open, self.arm.gripper.closed
 
     def _couple_fingers(self) -> None:
@@ -136,7 +168,7 @@ class World:
             gear = pybullet.createConstraint(
                 self.robot, first, self.robot, other, pybullet.JOINT_GEAR, [0, 1, 0], [0, 0, 0], [0, 0, 0], **c
             )
-            pybullet.changeConstraint(gear, gearRatio=-1, erp=0.2, maxForce=1000.0 / SUBSTEPS, **c)
+            pybullet.changeConstraint(gear, gearRatio=-1, erp=0.2, maxForce=1000.0 / self.physics.substeps, **c)
 
     def add(self, spec: BodySpec, T_world_body: RigidTransform) -> int:
         """Put a body into the world and return its handle."""
@@ -175,7 +207,7 @@ class World:
             )
         self._keep_honest(handle)
         for number, link in enumerate(spec.links):  # dry friction of the slide: a motor that wants to stand still
-            speed, force = link.rest_speed, link.friction / SUBSTEPS
+            speed, force = link.rest_speed, link.friction / self.physics.substeps
             pybullet.setJointMotorControl2(
                 handle, number, pybullet.VELOCITY_CONTROL, targetVelocity=speed, force=force, **c
             )
@@ -229,22 +261,38 @@ class World:
         self.steps, self.poisoned = saved.steps, None
         self._read()
 
+    def put_arm(self, q: np.ndarray) -> None:
+        """Set the arm, still and open, to q [D], rad, as an episode's layout may ask; nothing moves there."""
+        self._set_joints(q, 1.0)
+
     def _set_joints(self, q: np.ndarray, opening: float) -> None:
         for joint, value in zip(self._joints, (*q, *self.arm.gripper.positions(opening)), strict=True):
             pybullet.resetJointState(self.robot, joint, float(value), 0.0, physicsClientId=self.client)
         self._read()
 
     def step(self, q_target: np.ndarray, gripper_target: float) -> None:
-        """Run one control step of `CONTROL_PERIOD`.
+        """Run one control step of `physics.period`.
 
         Args:
             q_target: [D] where the joints shall be at its end, rad; limited beforehand by `robot.limiter`.
             gripper_target: Opening, 0 to 1; fingers close with at most `FINGER_FORCE` and stall on what they hold.
         """
-        speed = (np.asarray(q_target, float) - self._q[: self.arm.dof]) / CONTROL_PERIOD
+        if self.physics.gain is None:
+            self._run_motors(q_target, gripper_target)
+        else:
+            self._set_servos(q_target)
+        pybullet.stepSimulation(physicsClientId=self.client)
+        self.steps += 1
+        self._read()
+        self._check()
+
+    def _run_motors(self, q_target: np.ndarray, gripper_target: float) -> None:
+        """Let every joint, fingers included, turn at the speed that reaches its target at the period's end."""
+        period = self.physics.period
+        speed = (np.asarray(q_target, float) - self._q[: self.arm.dof]) / period
         span = self._opened - self._closed
         opening = (self._q[self.arm.dof :] - self._closed) / span
-        rate = np.clip((min(max(gripper_target, 0.0), 1.0) - opening) / CONTROL_PERIOD, -FINGER_RATE, FINGER_RATE)
+        rate = np.clip((min(max(gripper_target, 0.0), 1.0) - opening) / period, -FINGER_RATE, FINGER_RATE)
         pybullet.setJointMotorControlArray(
             self.robot,
             self._joints,
@@ -253,10 +301,20 @@ class World:
             forces=self._limits,
             physicsClientId=self.client,
         )
-        pybullet.stepSimulation(physicsClientId=self.client)
-        self.steps += 1
-        self._read()
-        self._check()
+
+    def _set_servos(self, q_target: np.ndarray) -> None:
+        """Let the arm's joints follow their targets as soft servos do; fingers stay as they are."""
+        dof = self.arm.dof
+        pybullet.setJointMotorControlArray(
+            self.robot,
+            self._joints[:dof],
+            pybullet.POSITION_CONTROL,
+            targetPositions=np.asarray(q_target, float).tolist(),
+            positionGains=[self.physics.gain] * dof,
+            velocityGains=[1.0] * dof,
+            forces=[self.physics.torque / self.physics.substeps] * dof,
+            physicsClientId=self.client,
+        )
 
     def _read(self) -> None:
         states = pybullet.getJointStates(self.robot, self._joints, physicsClientId=self.client)
@@ -288,7 +346,7 @@ class World:
     @property
     def time(self) -> float:
         """Simulated time since `reset`, s."""
-        return self.steps * CONTROL_PERIOD
+        return self.steps * self.physics.period
 
     def read_q(self) -> np.ndarray:
         """Measured joint positions [D], rad."""
@@ -299,7 +357,9 @@ class World:
         return self._qd[: self.arm.dof].copy()
 
     def read_gripper(self) -> float:
-        """Measured opening, 0 closed to 1 open."""
+        """Measured opening, 0 closed to 1 open; a hand without fingers is open."""
+        if not self.arm.gripper.joints:
+            return 1.0
         fingers = (self._q[self.arm.dof :] - self._closed) / (self._opened - self._closed)
         return min(max(float(fingers.sum()) / len(fingers), 0.0), 1.0)
 

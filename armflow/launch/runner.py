@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+from scipy.spatial.transform import RigidTransform
 
 from armflow.launch.controllers import hold_chunk
-from armflow.perception.frame import Camera
+from armflow.perception.frame import Camera, RGBDFrame
 from armflow.perception.observation import Observation
 from armflow.policies.policy import Controller
 from armflow.robot.arm import Arm
@@ -19,6 +20,7 @@ __all__ = ["EpisodeResult", "Listener", "Outcome", "World", "run_episode"]
 
 SETTLE_SECONDS = 2.0  # long enough for "stays 1 s after release" to be judged
 HOLD_STEPS = 5
+NO_FRAME = RGBDFrame(np.zeros((1, 1, 3), np.uint8), np.full((1, 1), np.nan), np.eye(3), RigidTransform.identity(), 0.0)
 
 
 class World(Protocol):
@@ -140,17 +142,32 @@ def _loop(world: World, controller: Controller, outcome: Outcome, max_seconds: f
             sent = world.arm.execute(chunk)
         gripper = float(sent.gripper[-1])
         outcome.chunks += 1
+        if _is_over(world):
+            break
     failure = world.failure()
     return f"stopped: {failure}" if failure else f"ended without success: {controller.status()}"
 
 
 def _decide(world: World, controller: Controller, outcome: Outcome) -> ActionChunk | None:
     arm = world.arm
-    with timed(outcome.latency, "camera"):
-        frame = world.camera.read()
-    observation = Observation(frame=frame, q=arm.read_q(), gripper=arm.read_gripper(), stamp=float(world.time))
+    frame = NO_FRAME
+    if getattr(controller, "needs_frame", True):
+        with timed(outcome.latency, "camera"):
+            frame = world.camera.read()
+    state, goal = (_offered(world, name) for name in ("policy_state", "policy_goal"))
+    observation = Observation(frame, arm.read_q(), arm.read_gripper(), float(world.time), state, goal)
     with timed(outcome.latency, "act"):
         return controller.act(observation)
+
+
+def _offered(world: World, name: str) -> np.ndarray | None:
+    """What the world's task offers to a policy in numbers; most worlds offer none."""
+    return getattr(world, name)() if hasattr(world, name) else None
+
+
+def _is_over(world: World) -> bool:
+    """Whether the task's benchmark ends the episode here; most worlds leave that to the controller."""
+    return bool(getattr(world, "is_over", bool)())
 
 
 def _settle(world: World, gripper: float) -> None:

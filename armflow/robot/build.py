@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["build_model"]
 
 _log = logging.getLogger(__name__)
+_SIZES = ("max_width", "tip", "finger_depth", "finger_thickness", "pad_width", "pad_height")
 _SPACING = 0.012  # between the surface points that capsules must contain, m
 
 
@@ -172,6 +173,8 @@ def _fit(clouds: dict[str, tuple]) -> dict[str, np.ndarray]:
 
 def _measure_gripper(clouds: dict[str, tuple], embodiment: Embodiment) -> dict[str, np.ndarray]:
     """Sizes of the open gripper, from the geometry of its fingers and palm in the tool frame."""
+    if not embodiment.gripper.joints:  # a rod neither opens nor holds
+        return {key: np.array(0.0) for key in _SIZES}
     row = max(row for row, _, _ in clouds.values() if row <= len(embodiment.joints))
     fingers = [points for _, side, points in clouds.values() if side != 0]
     palm = [points for r, side, points in clouds.values() if r == row and side == 0]
@@ -182,24 +185,18 @@ def _measure_gripper(clouds: dict[str, tuple], embodiment: Embodiment) -> dict[s
     pad_height = 2 * min(tip, 0.02)
     inner = [np.abs(finger[np.abs(finger[:, 2]) < pad_height / 2 + 1e-4][:, 1]).min() for finger in fingers]
     front = np.concatenate(palm)[:, 2].max() if palm else points[:, 2].min()
-    values = {
-        "max_width": sum(inner),
-        "tip": tip,
-        "finger_depth": tip - front,
-        "finger_thickness": max(np.ptp(finger[:, 1]) for finger in fingers),
-        "pad_width": max(np.ptp(finger[:, 0]) for finger in fingers),
-        "pad_height": pad_height,
-    }
-    return {key: np.array(float(value)) for key, value in values.items()}
+    thickness = max(np.ptp(finger[:, 1]) for finger in fingers)
+    width = max(np.ptp(finger[:, 0]) for finger in fingers)
+    values = (sum(inner), tip, tip - front, thickness, width, pad_height)
+    return {key: np.array(float(value)) for key, value in zip(_SIZES, values, strict=True)}
 
 
 def _assemble(embodiment: Embodiment, parts: dict[str, np.ndarray]) -> RobotModel:
-    sizes = ("max_width", "tip", "finger_depth", "finger_thickness", "pad_width", "pad_height")
     gripper = Gripper(
         embodiment.gripper.joints,
         np.array(embodiment.gripper.open),
         np.array(embodiment.gripper.closed),
-        *(float(parts[name]) for name in sizes),
+        *(float(parts[name]) for name in _SIZES),
     )
     return RobotModel(
         name=embodiment.name,

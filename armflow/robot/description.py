@@ -9,9 +9,9 @@ import yaml
 
 from armflow.robot.errors import FormatError, RobotError
 
-__all__ = ["Embodiment", "GripperSpec", "Mount", "read_embodiment"]
+__all__ = ["Embodiment", "GripperSpec", "Mount", "Rod", "read_embodiment"]
 
-PARALLEL_GRIPPER = "parallel"
+PARALLEL_GRIPPER, PUSHER = "parallel", "pusher"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,23 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class Rod:
+    """A round rod that begins at its mount and points along the mount's z: a hand that only pushes.
+
+    Attributes:
+        radius: m.
+        length: m.
+        mass: kg.
+    """
+
+    radius: float
+    length: float
+    mass: float
+
+
+@dataclass(frozen=True, slots=True)
 class GripperSpec:
-    """The hand: either the arm's own, or the parallel gripper of this package on a mount.
+    """The hand: the arm's own, the parallel gripper of this package on a mount, or a rod on a mount.
 
     Attributes:
         mount: Where the parallel gripper is bolted on; None for the arm's own hand.
@@ -39,6 +54,7 @@ class GripperSpec:
         open: Position of each finger joint when open, m.
         closed: Position of each finger joint when closed, m.
         mass: Mass of the parallel gripper, kg; 0 leaves it as its URDF says.
+        rod: The rod of a hand without fingers, which then has no joints; None for a gripper.
     """
 
     mount: Mount | None
@@ -46,6 +62,7 @@ class GripperSpec:
     open: tuple[float, ...]
     closed: tuple[float, ...]
     mass: float
+    rod: Rod | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +129,9 @@ def _read_gripper(fields: "_Fields") -> tuple[GripperSpec, Mount]:
         joints = ("gripper_finger_joint1", "gripper_finger_joint2")
         mass = float(gripper.raw.get("mass", 0.0))
         return GripperSpec(mount, joints, (0.0425, 0.0425), (0.0, 0.0), mass), Mount("gripper_palm", (), ())
+    if gripper.raw.get("kind") == PUSHER:
+        rod = Rod(*gripper.numbers("rod", 3))
+        return GripperSpec(gripper.child("mount").mount(), (), (), (), 0.0, rod), fields.child("tool").mount()
     joints = gripper.texts("joints")
     opened, closed = gripper.numbers("open", len(joints)), gripper.numbers("closed", len(joints))
     return GripperSpec(None, joints, opened, closed, 0.0), fields.child("tool").mount()

@@ -13,7 +13,7 @@ from scipy.spatial.transform import RigidTransform, Rotation
 
 from armflow.robot import meshes
 from armflow.robot.cache import cache_dir, cached_file
-from armflow.robot.description import Embodiment, Mount
+from armflow.robot.description import Embodiment, Mount, Rod
 from armflow.robot.errors import FormatError, RobotError
 
 __all__ = ["TOOL_LINK", "compose", "find_urdf", "joint_ends", "link_triangles", "read_urdf", "write_composed"]
@@ -94,11 +94,14 @@ def compose(embodiment: Embodiment) -> ElementTree.Element:
     _keep_below(root, embodiment.base_link, embodiment.drop_links)
     for name in embodiment.bare_links:
         _strip_geometry(_link(root, name))
-    mount = embodiment.gripper.mount
-    if mount is None:
+    mount, rod = embodiment.gripper.mount, embodiment.gripper.rod
+    if mount is None or rod is not None:
         ElementTree.SubElement(root, "link", name=TOOL_LINK)
         _attach(root, TOOL_LINK, embodiment.tool)
-    else:
+    if mount is not None and rod is not None:
+        root.append(_rod_link(rod))
+        _attach(root, "rod", mount)
+    elif mount is not None:
         gripper = read_urdf(_GRIPPER_FILE)
         _scale_masses(gripper, embodiment.gripper.mass)
         _refuse_duplicates(root, gripper)
@@ -157,6 +160,22 @@ def _attach(root: ElementTree.Element, child: str, mount: Mount) -> None:
     ElementTree.SubElement(joint, "parent", link=mount.link)
     ElementTree.SubElement(joint, "child", link=child)
     ElementTree.SubElement(joint, "origin", xyz=_text(mount.xyz), rpy=_text(mount.rpy))
+
+
+def _rod_link(rod: Rod) -> ElementTree.Element:
+    """The link "rod": a dark cylinder from its frame's origin along z."""
+    link = ElementTree.Element("link", name="rod")
+    for tag in ("visual", "collision"):
+        shape = ElementTree.SubElement(link, tag)
+        ElementTree.SubElement(shape, "origin", xyz=_text((0, 0, rod.length / 2)), rpy="0 0 0")
+        geometry = ElementTree.SubElement(shape, "geometry")
+        ElementTree.SubElement(geometry, "cylinder", radius=_text((rod.radius,)), length=_text((rod.length,)))
+        if tag == "visual":
+            material = ElementTree.SubElement(shape, "material", name="rod")
+            ElementTree.SubElement(material, "color", rgba="0.12 0.25 0.45 1")
+    inertial = ElementTree.SubElement(link, "inertial")
+    ElementTree.SubElement(inertial, "mass", value=repr(rod.mass))  # the moments follow from the shape
+    return link
 
 
 def _text(numbers: Iterable[float]) -> str:

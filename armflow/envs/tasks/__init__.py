@@ -1,3 +1,4 @@
+from armflow.envs.block_push.task import BlockPush
 from armflow.envs.tasks.hang_mug import HangMug
 from armflow.envs.tasks.insert_pen import InsertPen
 from armflow.envs.tasks.open_drawer import OpenDrawer
@@ -7,7 +8,19 @@ from armflow.envs.tasks.push import Push
 from armflow.envs.tasks.task import Task
 from armflow.robot.errors import ChoiceError
 
-__all__ = ["TASKS", "HangMug", "InsertPen", "OpenDrawer", "PickPlace", "Pour", "Push", "Task", "make_task"]
+__all__ = [
+    "PLAY_TASKS",
+    "TASKS",
+    "BlockPush",
+    "HangMug",
+    "InsertPen",
+    "OpenDrawer",
+    "PickPlace",
+    "Pour",
+    "Push",
+    "Task",
+    "make_task",
+]
 
 TASKS: dict[str, type] = {
     "Push": Push,
@@ -17,6 +30,9 @@ TASKS: dict[str, type] = {
     "Pour": Pour,
     "OpenDrawer": OpenDrawer,
 }
+"""Tasks in words, for any arm."""
+PLAY_TASKS: dict[str, type] = {"BlockPush": BlockPush}
+"""Tasks with goals for learned policies; each brings its own arm."""
 
 
 def make_task(name: str) -> Task:
@@ -25,6 +41,7 @@ def make_task(name: str) -> Task:
     Raises:
         ChoiceError: No such task.
     """
-    if name not in TASKS:
-        raise ChoiceError("task", name, TASKS)
-    return TASKS[name]()
+    tasks = {**TASKS, **PLAY_TASKS}
+    if name not in tasks:
+        raise ChoiceError("task", name, tasks)
+    return tasks[name]()

@@ -8,9 +8,11 @@ from armflow.robot.description import read_embodiment
 from armflow.robot.errors import ChoiceError
 from armflow.robot.model import RobotModel
 
-__all__ = ["ARMS", "arm_names", "load_arm"]
+__all__ = ["ARMS", "SPECIAL_ARMS", "arm_names", "load_arm"]
 
 ARMS = ("panda", "iiwa", "xarm6", "xarm7", "ur5", "so101")
+SPECIAL_ARMS = ("xarm6_pusher",)
+"""Arms of one task, without a gripper; `load_arm` knows them, lists of arms leave them out."""
 _USER_DIR = Path("arms")
 
 
@@ -29,7 +31,7 @@ def load_arm(name: str | Path) -> RobotModel:
     """
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
-        path = (Path(__file__).parent if str(name) in ARMS else _USER_DIR) / f"{name}.yaml"
+        path = (Path(__file__).parent if str(name) in (*ARMS, *SPECIAL_ARMS) else _USER_DIR) / f"{name}.yaml"
     if not path.is_file():
         raise ChoiceError("arm", str(name), (*arm_names(), "the path of a YAML file"))
     return _load(path.resolve(), path.stat().st_mtime_ns)
