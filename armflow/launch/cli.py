@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": ("armflow.launch.demo", "Demo"),
     "sim": ("armflow.launch.sim", "Sim"),
     "eval": ("armflow.launch.evaluate", "Evaluate"),
+    "play": ("armflow.launch.play", "Play"),
     "perceive": ("armflow.launch.perceive", "Perceive"),
     "bench": ("armflow.launch.bench", "Bench"),
     "new-arm": ("armflow.launch.new_arm", "NewArm"),

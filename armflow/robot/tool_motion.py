@@ -10,8 +10,8 @@ from armflow.robot.model import RobotModel
 __all__ = ["CONTROL_STEPS", "CONTROL_STEP_SECONDS", "TOOL_SPEED", "tool_chunk", "tool_motion"]
 
 TOOL_SPEED = 0.3  # m/s along each world axis at an action of 1
-CONTROL_STEP_SECONDS = 0.04  # s, one row of a chunk
-CONTROL_STEPS = 3  # rows that one action lasts: 0.12 s
+CONTROL_STEP_SECONDS = 0.0625  # s, one row of a chunk
+CONTROL_STEPS = 2  # rows that one action lasts: 8 Hz
 UPRIGHT = 5.0  # 1/s, how fast a tilted hand is put right
 POSTURE = 1.0  # 1/s, how fast the joints drift to their rest position where the tool does not mind
 DAMPING = 0.005  # keeps joints slow near singularities, m and rad alike

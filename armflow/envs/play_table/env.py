@@ -1,4 +1,4 @@
-"""`PlayTableEnv`: the play table as a gymnasium environment, one action every 0.12 s."""
+"""`PlayTableEnv`: the play table as a gymnasium environment, one action every 0.125 s."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
@@ -27,7 +27,7 @@ class PlayTableEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
     there is no reading.
 
     Actions [4] in -1 to 1: the tool's velocity along world x, y, z as a share of 0.3 m/s, the hand kept pointing down,
-    and the gripper's opening (-1 closed, 1 open). One action lasts 0.12 s. Every command passes the limiter; an action
+    and the gripper's opening (-1 closed, 1 open). One action lasts 0.125 s. Every command passes the limiter; an action
     that is not finite or of the wrong shape makes the arm brake, and is counted in `info["rejected"]`.
 
     `reset` takes the options "state" [18], "goal" [7] and "kind". A goal counts by the one column its kind names
@@ -36,12 +36,11 @@ class PlayTableEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
 
     metadata: ClassVar[dict[str, Any]] = {
         "render_modes": ["rgb_array"],
-        "render_fps": 1 / (CONTROL_STEPS * CONTROL_STEP_SECONDS),
+        "render_fps": round(1 / (CONTROL_STEPS * CONTROL_STEP_SECONDS)),
     }
 
     def __init__(
         self,
-        arm: str = "panda",
         *,
         kind: str | None = None,
         observation: Literal["state", "rgbd"] = "state",
@@ -49,10 +48,9 @@ class PlayTableEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         noise: bool = True,
         render_mode: str | None = None,
     ) -> None:
-        """Load arm and table.
+        """Load the arm and the table.
 
         Args:
-            arm: Such as "panda".
             kind: Ask for this kind of goal only; None for any.
             observation: "state" (numbers only, privileged) or "rgbd" (pictures too).
             camera_size: Width and height, px.
@@ -69,7 +67,7 @@ class PlayTableEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         self.render_mode = render_mode
         self._pictures = observation == "rgbd"
         self._task = PlayTable(kind)
-        self._episode = TaskWorld(self._task, arm, camera_size=camera_size, noise=noise)
+        self._episode = TaskWorld(self._task, camera_size=camera_size, noise=noise)
         self.action_space = spaces.Box(-1.0, 1.0, (4,), np.float32)
         fields: dict[str, spaces.Space] = {"observation": spaces.Box(-_BOUND, _BOUND, (len(STATE_NAMES),), np.float64)}
         for name in ("achieved_goal", "desired_goal"):
@@ -94,7 +92,7 @@ class PlayTableEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         return self._observe(), self._info()
 
     def step(self, action: np.ndarray) -> tuple[dict, float, bool, bool, dict]:
-        """Run one action of 0.12 s."""
+        """Run one action of 0.125 s."""
         arm = self._episode.arm
         values = _numbers(action)
         if values is None:

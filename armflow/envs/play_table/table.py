@@ -9,11 +9,12 @@ from scipy.spatial.transform import RigidTransform, Rotation
 from armflow.envs.play_table.furniture import BLOCK, DRAWER_TRAVEL, SLIDER_TRAVEL, blocks, fixtures, lamp
 from armflow.envs.play_table.goals import GOAL_COLUMNS, KINDS, STATE_NAMES, draw_goal, find_kind, met
 from armflow.envs.shapes import place, turn_z
-from armflow.envs.world import World
+from armflow.envs.world import Physics, World
 from armflow.robot.arrays import check_finite, check_shape
 from armflow.robot.errors import ValueRangeError
 from armflow.robot.ik import solve_ik
 from armflow.robot.model import RobotModel
+from armflow.robot.tool_motion import CONTROL_STEP_SECONDS
 
 __all__ = ["FIELD", "PlayTable", "Start", "clear_of", "draw_state"]
 
@@ -26,6 +27,7 @@ BOUNDS = np.array(  # [2, 18] of a state to start from; sines and cosines are no
         [0.75, 0.45, 0.5, 1, DRAWER_TRAVEL, SLIDER_TRAVEL, 0.02, 1, 0.75, 0.4, 0.3, 1, 1, 0.75, 0.4, 0.3, 1, 1],
     ]
 )
+PHYSICS = Physics(period=CONTROL_STEP_SECONDS, substeps=16)  # half the substeps of the bench: play is long
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ def draw_state(kind: str | None = None, *, rng: np.random.Generator) -> np.ndarr
 class PlayTable:
     """Ten kinds of goals on one table; `goals.STATE_NAMES` says what a state holds.
 
+    An episode of a controller ends when it succeeds.
+
     Attributes:
         kind: What the episode asks for, a key of `goals.KINDS`.
         next_start: How the next episode begins; used once.
@@ -100,6 +104,9 @@ class PlayTable:
 
     name = "PlayTable"
     max_seconds = 30.0
+    arm = "panda"
+    physics = PHYSICS
+    ends_at_success = True
 
     def __init__(self, kind: str | None = None) -> None:
         """Ask for one kind of goal in every episode, or for any."""
@@ -153,6 +160,10 @@ class PlayTable:
         for handle in self._blocks:
             numbers += _block_numbers(world.pose7(handle))
         return np.array(numbers)
+
+    def numbers(self, world: World, q_sent: np.ndarray) -> np.ndarray:
+        """What a policy may see, [18]: the whole state; q_sent [D] is not needed."""
+        return self.state(world)
 
     def achieved_goal(self, world: World) -> np.ndarray:
         """Where things are, [7], as `goals.GOAL_NAMES` says."""

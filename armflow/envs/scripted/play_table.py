@@ -33,12 +33,21 @@ SIDE_HALF = 0.04  # m, blocks are put within this of a side's middle
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """One behaviour that has ended: its kind, the frames [start, end) it took, and whether it got there."""
+    """One behaviour that has ended.
+
+    Attributes:
+        kind: A key of `KINDS`.
+        start: First frame.
+        end: The frame behind the last.
+        reached: Whether its goal was met at the end.
+        gave_up: Whether it was broken off, as the script has it now and then.
+    """
 
     kind: str
     start: int
     end: int
     reached: bool
+    gave_up: bool
 
 
 class TablePlay:
@@ -114,14 +123,15 @@ class TablePlay:
         goal = draw_goal(before, kind)
         self.label = KIND_NAMES.index(kind)
         patience = int(self._rng.integers(5, 25)) if self._rng.random() < 0.05 else 150
+        gave_up = False
         for count, action in enumerate(self._behaviour(kind)):
             yield action
-            if count >= patience:
+            if gave_up := count >= patience:
                 self._grip = OPEN
                 yield from self._rise()
                 break
         reached = bool(met(self._state[list(GOAL_COLUMNS)], goal, kind))
-        self.done.append(Done(kind, start, self._frame, reached))
+        self.done.append(Done(kind, start, self._frame, reached, gave_up))
         self.label = -1
 
     def _possible(self, kind: str) -> bool:

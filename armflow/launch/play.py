@@ -1,0 +1,260 @@
+"""`armflow play record`: episodes of play, scripted or by hand, as a dataset."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tyro.conf import Positional
+
+from armflow.launch.choices import pick
+from armflow.launch.play_tasks import PLAY_ARMS
+from armflow.robot.errors import StackError, ValueRangeError
+
+if TYPE_CHECKING:
+    from armflow.launch.keyboard import Keys
+    from armflow.launch.play_episode import Played, PlaySpec
+    from armflow.learning.store import DatasetWriter
+
+__all__ = ["Play", "record_by_hand"]
+
+SOURCES = ("scripted", "keyboard")
+PICTURE_EVERY = 2  # actions
+
+
+@dataclass(frozen=True)
+class Play:
+    """Record play as a dataset: `armflow play record --task PlayTable --episodes 20 --out data/play`."""
+
+    what: Positional[Literal["record"]]
+    """What to do: record."""
+    task: str = "PlayTable"
+    """One of BlockPush, PlayTable."""
+    arm: str = ""
+    """The arm; each task brings its own: xarm6_pusher for BlockPush, panda for PlayTable."""
+    episodes: int = 20
+    """How many episodes the dataset shall hold in the end; those that are there already count."""
+    source: str = "scripted"
+    """Who plays: scripted, or keyboard."""
+    seed: int = 0
+    """Seed of the first episode; the others count up from it."""
+    workers: int = 2
+    """Processes, each on one thread; the dataset does not depend on it."""
+    images: bool = False
+    """Also record colour and depth from the camera on the bench."""
+    camera_size: tuple[int, int] = (96, 96)
+    """Width and height of its pictures, px."""
+    out: Path = field(default_factory=lambda: Path("data") / time.strftime("play-%Y%m%d-%H%M%S"))
+    """Folder of the dataset; a dataset that is there is continued."""
+
+    def run(self) -> int:
+        """Record what is missing; after Ctrl-C the episodes that had ended are kept."""
+        from armflow.launch.play_episode import close_environments, dataset_schema
+        from armflow.launch.threads import use_one_thread
+        from armflow.learning.store import DatasetWriter, open_dataset
+
+        use_one_thread()
+        first = self._spec(self.seed)
+        try:
+            with DatasetWriter(self.out, dataset_schema(first)) as writer:
+                held = len(open_dataset(self.out).episodes)
+                if held:
+                    print(f"{held} of {self.episodes} episodes are in {self.out} already")
+                self._record(writer, held)
+        finally:
+            close_environments()
+        return 0
+
+    def _spec(self, seed: int) -> "PlaySpec":
+        """One episode asked for.
+
+        Raises:
+            ChoiceError: An unknown task, arm or source.
+            ValueRangeError: A number out of its range.
+        """
+        from armflow.launch.evaluate import check_counts
+        from armflow.launch.play_episode import PlaySpec
+
+        task = pick("task to play", self.task, PLAY_ARMS)
+        if self.arm:
+            pick(f"arm for {task}", self.arm, (PLAY_ARMS[task],))
+        pick("source", self.source, SOURCES)
+        check_counts(self.episodes, self.seed, self.camera_size, 1.0)
+        if self.workers < 1:
+            raise ValueRangeError("--workers", self.workers, "at least 1")
+        return PlaySpec(task, seed, self.images, self.camera_size)
+
+    def _record(self, writer: "DatasetWriter", held: int) -> None:
+        specs = [self._spec(seed) for seed in range(self.seed + held, self.seed + self.episodes)]
+        if pick("source", self.source, SOURCES) == "scripted":
+            _record_script(writer, specs, self.workers, str(self.out))
+            return
+        from armflow.launch.keyboard import open_terminal
+
+        with open_terminal() as keys:
+            kept = record_by_hand(writer, specs, keys, time.sleep, _show if sys.stdout.isatty() else None)
+        print(f"{kept} episodes recorded in {self.out}")
+
+
+def _record_script(writer: "DatasetWriter", specs: list["PlaySpec"], workers: int, out: str) -> None:
+    """Record scripted episodes in order; prints what came of them, also after Ctrl-C."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from armflow.launch.play_episode import broken, play_one
+    from armflow.launch.pool import run_jobs
+
+    tally = _Tally()
+    rate = TextColumn("{task.fields[rate]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    try:
+        with Progress(*columns, TextColumn("left"), TimeRemainingColumn(), rate) as bars:
+            bar = bars.add_task("episodes", total=len(specs), rate="")
+            for played in in_order(run_jobs(play_one, specs, workers, broken), specs):
+                if played.recording is None:
+                    bars.console.print(f"[red]✗[/] seed {played.spec.seed}: {played.failure}", highlight=False)
+                else:
+                    writer.add(played.recording)
+                tally.add(played)
+                bars.update(bar, advance=1, rate=tally.rate)
+    finally:
+        tally.tell(specs[0].task if specs else "", out)
+
+
+def in_order(results: Iterable["Played"], specs: list["PlaySpec"]) -> Iterator["Played"]:
+    """Yield results in the order of their specs; after an interrupt, what has ended before comes first."""
+    waiting: dict[PlaySpec, Played] = {}
+    following = 0
+    try:
+        for played in results:
+            waiting[played.spec] = played
+            while following < len(specs) and specs[following] in waiting:
+                yield waiting.pop(specs[following])
+                following += 1
+    finally:
+        close: Callable[[], None] | None = getattr(results, "close", None)
+        if close is not None:
+            close()
+
+
+class _Tally:
+    """Counts of what was recorded."""
+
+    def __init__(self) -> None:
+        self.episodes = self.frames = self.solved = self.broken = 0
+        self.tried: Counter[int] = Counter()
+        self.reached: Counter[int] = Counter()
+
+    def add(self, played: "Played") -> None:
+        """Count one episode."""
+        if played.recording is None:
+            self.broken += 1
+            return
+        self.episodes += 1
+        self.frames += played.recording.length
+        self.solved += played.success
+        for kind, reached in played.behaviours:
+            self.tried[kind] += 1
+            self.reached[kind] += reached
+
+    @property
+    def rate(self) -> str:
+        """The share that worked, in a few words."""
+        if self.tried:
+            return f"{self.reached.total()}/{self.tried.total()} behaviours"
+        return f"{self.solved}/{self.episodes} solved"
+
+    def tell(self, task: str, out: str) -> None:
+        """Print the counts."""
+        from armflow.launch.play_tasks import find_play_task
+
+        if not self.episodes:
+            return
+        print(f"{self.episodes} episodes, {self.frames} frames, {self.rate}, {self.broken} broken; in {out}")
+        for index, name in enumerate(find_play_task(task).behaviours):
+            print(f"  {name}: {self.reached[index]} of {self.tried[index]}")
+
+
+def record_by_hand(
+    writer: "DatasetWriter",
+    specs: Iterable["PlaySpec"],
+    keys: "Keys",
+    sleep: Callable[[float], None],
+    show: Callable[[Any], None] | None,
+) -> int:
+    """Record episodes that somebody plays with keys, in real time.
+
+    Args:
+        writer: Takes each episode when it is kept.
+        specs: Episodes to play.
+        keys: Where keys come from.
+        sleep: Waits so many seconds.
+        show: Shows the environment now and then; None for nothing.
+
+    Returns:
+        How many episodes were kept.
+    """
+    from armflow.launch.keyboard import HELP
+
+    print(HELP)
+    kept = 0
+    for spec in specs:
+        while (end := _play_by_hand(writer, spec, keys, sleep, show)) == "x":
+            print("thrown away; once more")
+        if end == "q":
+            break
+        kept += 1
+    return kept
+
+
+def _play_by_hand(
+    writer: "DatasetWriter",
+    spec: "PlaySpec",
+    keys: "Keys",
+    sleep: Callable[[float], None],
+    show: Callable[[Any], None] | None,
+) -> str:
+    """Play one episode; returns "enter" when it was kept, "x" when it was thrown away, "q" to end."""
+    from armflow.launch.keyboard import Steering
+    from armflow.launch.play_episode import Tape, open_environment
+    from armflow.launch.play_tasks import find_play_task
+
+    environment, steering = open_environment(spec), Steering(spec.task)
+    observation, info = environment.reset(seed=spec.seed)
+    print(f"seed {spec.seed}: {info.get('instruction', 'play')}")
+    tape, period = Tape(environment, find_play_task(spec.task), spec.images), 1 / environment.metadata["render_fps"]
+    while True:
+        started = time.perf_counter()
+        action = steering.action(keys.pressed())
+        if steering.command in ("x", "q"):
+            return steering.command
+        if steering.command == "enter" and tape.length:
+            writer.add(tape.recording())
+            return "enter"
+        tape.add(observation, action)
+        observation, _, over, _, info = environment.step(action)
+        if info["failure"]:
+            raise StackError(f"seed {spec.seed}: {info['failure']}")
+        if over:
+            writer.add(tape.recording())
+            return "enter"
+        if show is not None and tape.length % PICTURE_EVERY == 0:
+            show(environment)
+        sleep(max(0.0, period - (time.perf_counter() - started)))
+
+
+def _show(environment: Any) -> None:
+    """Draw the camera's view at the top of the terminal."""
+    from armflow.launch.keyboard import picture_text
+
+    sys.stdout.write("\x1b[H" + picture_text(environment._episode.view(96, 72).rgb) + "\n")
+    sys.stdout.flush()

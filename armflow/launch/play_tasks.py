@@ -1,0 +1,70 @@
+"""The tasks that can be played, and what a recording of each says about itself."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from armflow.robot.errors import ChoiceError
+
+__all__ = ["PLAY_ARMS", "PlayTask", "find_play_task"]
+
+PLAY_ARMS = {"BlockPush": "xarm6_pusher", "PlayTable": "panda"}
+"""Tasks that can be played, with the arm that each brings."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlayTask:
+    """One task as its recordings describe it.
+
+    Attributes:
+        name: Such as "PlayTable".
+        robot: Name of the arm.
+        words: The instruction that every episode carries.
+        state: Names of the columns of `observation.state`.
+        action: Names of the columns of `action`.
+        extra: Facts for `Schema.extra`.
+        behaviours: What a player may be doing; the values of the column "behaviour", -1 for none. Empty where a task
+            has no such column.
+    """
+
+    name: str
+    robot: str
+    words: str
+    state: tuple[str, ...]
+    action: tuple[str, ...]
+    extra: dict[str, Any]
+    behaviours: tuple[str, ...] = field(default=())
+
+
+def find_play_task(name: str) -> PlayTask:
+    """Return what recordings of a task say about themselves.
+
+    Raises:
+        ChoiceError: A task that cannot be played.
+    """
+    if name not in _MAKERS:
+        raise ChoiceError("task to play", name, _MAKERS)
+    return _MAKERS[name]()
+
+
+def _block_push() -> PlayTask:
+    from armflow.learning.store.imports.block_push import ACTION_NAMES, EXTRA, GOAL_TASK, STATE_NAMES
+
+    return PlayTask("BlockPush", PLAY_ARMS["BlockPush"], GOAL_TASK, STATE_NAMES, ACTION_NAMES, dict(EXTRA))
+
+
+def _play_table() -> PlayTask:
+    from armflow.envs.play_table.goals import GOAL_COLUMNS, KINDS, STATE_NAMES
+
+    extra = {
+        "environment": "PlayTable",
+        "observe": list(range(len(STATE_NAMES))),
+        "goal": list(GOAL_COLUMNS),
+        "angles": [],
+        "behaviours": list(KINDS),
+    }
+    names = tuple(name.replace(" ", "_") for name in STATE_NAMES)
+    action = ("velocity_x", "velocity_y", "velocity_z", "gripper")
+    return PlayTask("PlayTable", PLAY_ARMS["PlayTable"], "play at the table", names, action, extra, tuple(KINDS))
+
+
+_MAKERS = {"BlockPush": _block_push, "PlayTable": _play_table}
