@@ -113,8 +113,8 @@ def open_environment(spec: PlaySpec) -> Any:
     key = (spec.task, spec.camera)
     if key not in _ENVIRONMENTS:
         close_environments()
-        name = f"armflow/{spec.task}-v0"
-        made = gymnasium.make(name, camera_size=spec.camera, disable_env_checker=True)
+        name, options = f"armflow/{spec.task}-v0", find_play_task(spec.task).options
+        made = gymnasium.make(name, camera_size=spec.camera, disable_env_checker=True, **options)
         _ENVIRONMENTS[key] = made.unwrapped  # play has no time limit but the player's own
     return _ENVIRONMENTS[key]
 

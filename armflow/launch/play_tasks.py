@@ -24,6 +24,7 @@ class PlayTask:
         extra: Facts for `Schema.extra`.
         behaviours: What a player may be doing; the values of the column "behaviour", -1 for none. Empty where a task
             has no such column.
+        options: Further arguments of its environment.
     """
 
     name: str
@@ -32,7 +33,8 @@ class PlayTask:
     state: tuple[str, ...]
     action: tuple[str, ...]
     extra: dict[str, Any]
-    behaviours: tuple[str, ...] = field(default=())
+    behaviours: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 def find_play_task(name: str) -> PlayTask:
@@ -64,7 +66,8 @@ def _play_table() -> PlayTask:
     }
     names = tuple(name.replace(" ", "_") for name in STATE_NAMES)
     action = ("velocity_x", "velocity_y", "velocity_z", "gripper")
-    return PlayTask("PlayTable", PLAY_ARMS["PlayTable"], "play at the table", names, action, extra, tuple(KINDS))
+    words, free = "play at the table", {"ends_at_success": False}
+    return PlayTask("PlayTable", PLAY_ARMS["PlayTable"], words, names, action, extra, tuple(KINDS), free)
 
 
 _MAKERS = {"BlockPush": _block_push, "PlayTable": _play_table}

@@ -1,4 +1,3 @@
-from armflow.envs.play_table.env import PlayTableEnv
 from armflow.envs.play_table.goals import GOAL_COLUMNS, GOAL_NAMES, KINDS, STATE_NAMES, GoalKind, draw_goal, met
 from armflow.envs.play_table.table import PlayTable, Start, draw_state
 
@@ -9,7 +8,6 @@ __all__ = [
     "STATE_NAMES",
     "GoalKind",
     "PlayTable",
-    "PlayTableEnv",
     "Start",
     "draw_goal",
     "draw_state",

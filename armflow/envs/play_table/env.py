@@ -31,7 +31,8 @@ class PlayTableEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
     that is not finite or of the wrong shape makes the arm brake, and is counted in `info["rejected"]`.
 
     `reset` takes the options "state" [18], "goal" [7] and "kind". A goal counts by the one column its kind names
-    (`info["kind"]`); without a kind in `info`, `compute_reward` asks for all columns. Success does not end an episode.
+    (`info["kind"]`); without a kind in `info`, `compute_reward` asks for all columns. An episode is terminated when it
+    succeeds, unless it shall go on, and when the simulation breaks down (`info["failure"]` says how).
     """
 
     metadata: ClassVar[dict[str, Any]] = {
@@ -43,6 +44,7 @@ class PlayTableEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         self,
         *,
         kind: str | None = None,
+        ends_at_success: bool = True,
         observation: Literal["state", "rgbd"] = "state",
         camera_size: tuple[int, int] = (96, 96),
         noise: bool = True,
@@ -52,6 +54,7 @@ class PlayTableEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
 
         Args:
             kind: Ask for this kind of goal only; None for any.
+            ends_at_success: Whether an episode is terminated when its goal is met; False for free play.
             observation: "state" (numbers only, privileged) or "rgbd" (pictures too).
             camera_size: Width and height, px.
             noise: Whether depth is as noisy as a real sensor's.
@@ -65,6 +68,7 @@ class PlayTableEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ChoiceError("render mode", render_mode, ("None", *self.metadata["render_modes"]))
         self.render_mode = render_mode
+        self._ends = ends_at_success
         self._pictures = observation == "rgbd"
         self._task = PlayTable(kind)
         self._episode = TaskWorld(self._task, camera_size=camera_size, noise=noise)
@@ -102,7 +106,8 @@ class PlayTableEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             arm.execute(tool_chunk(arm.model, arm.read_q(), values, self._episode.time))
         observation, info = self._observe(), self._info()
         reward = float(self.compute_reward(observation["achieved_goal"], observation["desired_goal"], info))
-        return observation, reward, self._episode.failure() is not None, False, info
+        over = bool(info["failure"]) or (self._ends and info["is_success"])
+        return observation, reward, over, False, info
 
     def _observe(self) -> dict[str, Any]:
         world = self._episode.world
@@ -152,8 +157,8 @@ def _start(options: dict[str, Any]) -> Start:
     for name in options:
         if name not in known:
             raise ChoiceError("reset option", name, known)
-    given = {name: value if name == "kind" else np.asarray(value, float) for name, value in options.items()}
-    return Start(**given)
+    state, goal = (None if options.get(name) is None else np.asarray(options[name], float) for name in known[:2])
+    return Start(state, goal, options.get("kind"))
 
 
 def _numbers(action: object) -> np.ndarray | None:

@@ -101,4 +101,4 @@ def met(achieved: np.ndarray, desired: np.ndarray, kind: str | None = None) -> n
         [...] bool.
     """
     near = np.abs(np.asarray(achieved) - desired) <= TOLERANCES
-    return near.all(axis=-1) if kind is None else near[..., find_kind(kind).column]
+    return np.asarray(near.all(axis=-1) if kind is None else near[..., find_kind(kind).column])

@@ -296,8 +296,8 @@ class TablePlay:
             if height < 0.05 or self._block(color)[2] > 0.04:
                 break
             self._grip = OPEN
-        yield from self._to(*spot, height, speed=self._rng.uniform(0.6, 1.0), near=0.01)
-        yield from self._to(*spot, self._rng.uniform(0.022, 0.026))
+        yield from self._to(spot[0], spot[1], height, speed=self._rng.uniform(0.6, 1.0), near=0.01)
+        yield from self._to(spot[0], spot[1], self._rng.uniform(0.022, 0.026))
         self._grip = self._rng.uniform(0.5, 1.0)
         yield from self._wait(3)
         yield from self._rise()

@@ -1,4 +1,5 @@
 from armflow.envs.block_push.task import BlockPush
+from armflow.envs.play_table.table import PlayTable
 from armflow.envs.tasks.hang_mug import HangMug
 from armflow.envs.tasks.insert_pen import InsertPen
 from armflow.envs.tasks.open_drawer import OpenDrawer
@@ -16,6 +17,7 @@ __all__ = [
     "InsertPen",
     "OpenDrawer",
     "PickPlace",
+    "PlayTable",
     "Pour",
     "Push",
     "Task",
@@ -31,7 +33,7 @@ TASKS: dict[str, type] = {
     "OpenDrawer": OpenDrawer,
 }
 """Tasks in words, for any arm."""
-PLAY_TASKS: dict[str, type] = {"BlockPush": BlockPush}
+PLAY_TASKS: dict[str, type] = {"BlockPush": BlockPush, "PlayTable": PlayTable}
 """Tasks with goals for learned policies; each brings its own arm."""
 
 
