@@ -39,6 +39,7 @@ EXTRA = {
     "observe": list(range(10)),
     "goal": [0, 1, 3, 4],
     "angles": [2, 5, 12, 15],
+    "points": [[0, 1], [3, 4], [6, 7], [8, 9]],
 }
 GOAL_TASK = "push the two blocks into the two targets"
 NPZ_ARRAYS = {"observations", "actions", "masks"}

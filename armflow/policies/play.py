@@ -1,0 +1,236 @@
+"""Windows, action chunks and goals cut from play data, ready for a batch.
+
+Everything lies in memory as three tensors; a batch is one gather. At the edges the rules are the same as at run time:
+before an episode's first frame stands that frame again with no action (`pad_history`), and behind its last frame there
+is no action to learn.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from armflow.learning.store.table import EpisodeTable
+from armflow.robot.errors import StackError
+
+__all__ = ["PlayConfig", "PlayData", "PlayDataError", "PlayFields", "PlayWindows", "split_episodes"]
+
+STATE, ACTION, VALID = "observation.state", "action", "action.valid"
+
+
+class PlayDataError(StackError):
+    """The data do not fit what is asked of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlayFields:
+    """What the columns of `observation.state` mean to a policy.
+
+    Attributes:
+        observe: Columns that the policy sees.
+        goal: Columns that make a goal.
+        angles: Columns that are angles, rad.
+        points: Groups of columns that are coordinates of points along the same axes, m.
+    """
+
+    observe: tuple[int, ...]
+    goal: tuple[int, ...]
+    angles: tuple[int, ...] = ()
+    points: tuple[tuple[int, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that there is something to see and to reach."""
+        if not self.observe or not self.goal:
+            raise PlayDataError("a policy needs columns to observe and columns that make a goal: both lists are empty")
+
+    @classmethod
+    def read(cls, extra: Mapping[str, Any], width: int) -> "PlayFields":
+        """Take the fields from a dataset's own facts; what is not told there is: see all, reach all.
+
+        Args:
+            extra: `Schema.extra`.
+            width: Number of columns of the state.
+
+        Raises:
+            PlayDataError: A column that the state does not have.
+        """
+        everything = tuple(range(width))
+        fields = cls(
+            observe=tuple(extra.get("observe", everything)),
+            goal=tuple(extra.get("goal", everything)),
+            angles=tuple(extra.get("angles", ())),
+            points=tuple(tuple(point) for point in extra.get("points", ())),
+        )
+        columns = (*fields.observe, *fields.goal, *fields.angles, *(c for point in fields.points for c in point))
+        wrong = sorted({c for c in columns if not 0 <= c < width})
+        if wrong:
+            raise PlayDataError(f"the dataset names state columns {wrong}, but its state has columns 0 to {width - 1}")
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class PlayConfig:
+    """How windows are cut and goals are drawn.
+
+    Attributes:
+        window: Frames that the policy sees.
+        chunk: Actions that follow from the last frame, executed or not.
+        goal_frames: Consecutive frames that make a goal.
+        final_share: Share of goals that are the end of the episode; the others lie anywhere between now and `horizon`.
+        horizon: Farthest goal, frames ahead; 0 for no limit.
+        holdout: Share of the episodes kept for validation.
+    """
+
+    window: int = 5
+    chunk: int = 1
+    goal_frames: int = 1
+    final_share: float = 0.0
+    horizon: int = 0
+    holdout: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if min(self.window, self.chunk, self.goal_frames) < 1:
+            raise PlayDataError(
+                f"window, chunk and goal frames are at least 1, not {self.window}, {self.chunk}, {self.goal_frames}"
+            )
+        if not (0 <= self.final_share <= 1 and 0 <= self.holdout < 1 and self.horizon >= 0):
+            raise PlayDataError(
+                f"final share {self.final_share} and holdout {self.holdout} are shares, horizon {self.horizon} is >= 0"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class PlayWindows:
+    """A batch.
+
+    Attributes:
+        states: [B, W, S] raw states, all columns.
+        actions: [B, W, H, A] raw actions: those of each frame and the H - 1 after it.
+        goals: [B, F, G] raw goal columns of F later frames.
+        valid: [B, W, H] whether there is such an action.
+    """
+
+    states: Tensor
+    actions: Tensor
+    goals: Tensor
+    valid: Tensor
+
+    def tensors(self) -> dict[str, Tensor]:
+        """By name, as the trainer passes them on."""
+        return {"states": self.states, "actions": self.actions, "goals": self.goals, "valid": self.valid}
+
+
+def split_episodes(episodes: int, holdout: float, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Divide episode numbers at random into those to train on and those to keep aside, each sorted.
+
+    At least one is kept aside when there are two; the same seed gives the same split.
+    """
+    order = np.random.default_rng(seed).permutation(episodes)
+    aside = min(max(round(holdout * episodes), 1 if holdout > 0 else 0), max(episodes - 1, 0))
+    return np.sort(order[aside:]), np.sort(order[:aside])
+
+
+@dataclass(slots=True)
+class PlayData:
+    """Episodes end to end, and the frames that may end a window.
+
+    Attributes:
+        states: [F, S] float32.
+        actions: [F, A] float32.
+        acted: [F] bool, whether the frame has an action; the last one of an episode often has none.
+        starts: [E + 1] first frame of each episode; the last entry is F.
+        episodes: Numbers of the episodes used here.
+        fields: What the columns mean.
+        config: How windows are cut.
+    """
+
+    states: Tensor
+    actions: Tensor
+    acted: np.ndarray
+    starts: np.ndarray
+    episodes: np.ndarray
+    fields: PlayFields
+    config: PlayConfig
+    _ends: np.ndarray = field(init=False)  # [N] frames that may end a window
+    _first: np.ndarray = field(init=False)  # [N] first frame of their episode
+    _last: np.ndarray = field(init=False)  # [N] last frame of their episode
+
+    def __post_init__(self) -> None:
+        """List the frames with an action; a frame without one is only a goal."""
+        first, last = self.starts[self.episodes], self.starts[self.episodes + 1] - 1
+        lengths = last - first + 1
+        frames = np.concatenate(
+            [np.empty(0, np.int64), *(np.arange(a, b + 1) for a, b in zip(first, last, strict=True))]
+        )
+        usable = self.acted[frames]
+        self._ends = frames[usable]
+        self._first, self._last = np.repeat(first, lengths)[usable], np.repeat(last, lengths)[usable]
+
+    @classmethod
+    def split(
+        cls, table: EpisodeTable, fields: PlayFields, config: PlayConfig, *, seed: int = 0
+    ) -> tuple["PlayData", "PlayData"]:
+        """Make training and validation data from a table with "observation.state", "action" and, maybe, "action.valid".
+
+        Raises:
+            PlayDataError: A name is missing, there are fewer than two episodes, or a number is not finite.
+        """
+        for name in (STATE, ACTION):
+            if name not in table.arrays:
+                raise PlayDataError(f"no '{name}' in the data; it has {', '.join(table.arrays)}")
+        states, actions = (np.ascontiguousarray(table.arrays[name], np.float32) for name in (STATE, ACTION))
+        for name, values in ((STATE, states), (ACTION, actions)):
+            if not np.isfinite(values).all():
+                frame = int(np.argwhere(~np.isfinite(values).all(axis=1))[0, 0])
+                raise PlayDataError(f"'{name}' is not finite at frame {frame}: run `armflow data check`")
+        starts = np.asarray(table.starts, np.int64)
+        if len(starts) < 3:
+            raise PlayDataError(f"{len(starts) - 1} episodes: two are needed, one of them for validation")
+        parts = split_episodes(len(starts) - 1, config.holdout, seed=seed)
+        acted = np.asarray(table.arrays.get(VALID, np.ones(len(states))), bool).reshape(-1)
+        tensors = torch.from_numpy(states), torch.from_numpy(actions)
+        train, aside = (cls(*tensors, acted, starts, part, fields, config) for part in parts)
+        return train, aside
+
+    @property
+    def frames(self) -> int:
+        """Number of windows to choose from."""
+        return len(self._ends)
+
+    def sample(self, count: int, *, rng: np.random.Generator) -> PlayWindows:
+        """Draw windows uniformly over frames, each with a goal from later in its episode."""
+        return self.windows(rng.integers(self.frames, size=count), rng=rng)
+
+    def windows(self, numbers: np.ndarray, *, rng: np.random.Generator) -> PlayWindows:
+        """Cut the windows with the given numbers [B], 0 to `frames` - 1; `rng` draws the goals."""
+        c = self.config
+        end, first, last = self._ends[numbers], self._first[numbers], self._last[numbers]
+        seen = end[:, None] + np.arange(1 - c.window, 1)  # [B, W]
+        frames = np.maximum(seen, first[:, None])
+        ahead = seen[..., None] + np.arange(c.chunk)  # [B, W, H]
+        within = np.clip(ahead, first[:, None, None], last[:, None, None])
+        valid = (ahead == within) & self.acted[within]
+        actions = self.actions[torch.from_numpy(within)] * torch.from_numpy(valid)[..., None]
+        goal = self._goal_frames(end, last, rng)
+        return PlayWindows(
+            states=self.states[torch.from_numpy(frames)],
+            actions=actions,
+            goals=self.states[torch.from_numpy(goal)][..., list(self.fields.goal)],
+            valid=torch.from_numpy(valid),
+        )
+
+    def _goal_frames(self, end: np.ndarray, last: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Draw the frames [B, F] that make the goal: the episode's end, or a later frame, uniformly."""
+        c = self.config
+        farthest = np.minimum(last, end + c.horizon) if c.horizon else last
+        goal = np.minimum(end + 1 + np.floor(rng.random(len(end)) * (farthest - end)).astype(np.int64), last)
+        goal = np.where(rng.random(len(end)) < c.final_share, last, goal)
+        return np.maximum(goal[:, None] + np.arange(1 - c.goal_frames, 1), end[:, None])
+
+    def training_frames(self) -> np.ndarray:
+        """Numbers of all frames with an action, for statistics."""
+        return self._ends
