@@ -13,14 +13,22 @@ from armflow.perception.flow import Flow3D
 from armflow.planning.body import make_body
 from armflow.planning.distance import DistanceField, empty_field
 from armflow.planning.free import solve_free
-from armflow.planning.problem import Problem, hold, solve_tracking
+from armflow.planning.problem import Problem, hold, solve_tracking, take_path
 from armflow.planning.tracking import flow_track, line_poses, loosen_first, pose_track
 from armflow.planning.trajectory import OptimizeConfig, Trajectory
 from armflow.robot.errors import StackError
 from armflow.robot.kinematics import chain_tool
 from armflow.robot.model import RobotModel
 
-__all__ = ["OptimizeConfig", "Trajectory", "line_poses", "optimize", "plan_joint_path", "plan_pose_path"]
+__all__ = [
+    "OptimizeConfig",
+    "Trajectory",
+    "check_joint_path",
+    "line_poses",
+    "optimize",
+    "plan_joint_path",
+    "plan_pose_path",
+]
 
 START_SLACK = 0.05  # a measured start may be this far outside its limits; it is brought back, rad
 
@@ -36,6 +44,7 @@ def optimize(  # noqa: PLR0913 - all but four by name
     carried_points: np.ndarray | None = None,
     T_world_object: np.ndarray | None = None,
     weights: np.ndarray | None = None,
+    known: np.ndarray | None = None,
     rng: np.random.Generator | None = None,
 ) -> Trajectory:
     """Move a held object so that its points follow a flow.
@@ -51,6 +60,8 @@ def optimize(  # noqa: PLR0913 - all but four by name
         T_world_object: [4, 4] pose of the object's frame at row 0; None where the hand holds it already, so that it
             follows from q_start and the grasp.
         weights: [N] or [T, N] weights of the points.
+        known: [T, D] a joint path that is known to follow the flow, rad, such as the one that proved a grasp; taken
+            where nothing else is found, if it passes the same checks.
         rng: Source of further starts.
 
     Returns:
@@ -58,6 +69,8 @@ def optimize(  # noqa: PLR0913 - all but four by name
     """
     problem = _problem(arm, field, config, carried_points)
     fault = _fault(arm, q_start, T_tool_object)
+    if known is not None and not fault:
+        fault = _path_fault(arm, known, len(flow.points_world))
     if fault:
         return hold(problem, q_start, "invalid", fault, {})
     q = np.clip(np.asarray(q_start, dtype=float), problem.body.q_min, problem.body.q_max)
@@ -67,7 +80,7 @@ def optimize(  # noqa: PLR0913 - all but four by name
         track, fit = flow_track(flow, T_tool_object @ np.linalg.inv(T_world_object), weights)
     except (StackError, ValueError, np.linalg.LinAlgError) as error:
         return hold(problem, q, "invalid", str(error), {})
-    result = solve_tracking(problem, loosen_first(track), q, flow.dt, _rng(rng))
+    result = solve_tracking(problem, loosen_first(track), q, flow.dt, _rng(rng), known)
     result.figures["fit_m"] = float(fit.max())
     return result
 
@@ -145,6 +158,34 @@ def plan_joint_path(
     return solve_free(problem, start, goal, _rng(rng))
 
 
+def check_joint_path(
+    arm: RobotModel,
+    q_start: np.ndarray,
+    q_path: np.ndarray,
+    *,
+    field: DistanceField | None = None,
+    config: OptimizeConfig | None = None,
+) -> Trajectory:
+    """Set out along a joint path that was found elsewhere: timed, and checked like any other.
+
+    Args:
+        arm: The arm.
+        q_start: [D] present joint positions, rad.
+        q_path: [T, D] the path, rad, T >= 2; it starts near q_start, which takes the place of its row 0.
+        field: The scene; None for an empty one.
+        config: How to plan.
+
+    Returns:
+        A trajectory with T waypoints, the first one q_start; it stays there where a check fails.
+    """
+    problem = _problem(arm, field, config, None)
+    fault = _fault(arm, q_start, np.zeros(0)) or _path_fault(arm, q_path, None)
+    if fault:
+        return hold(problem, q_start, "invalid", fault, {})
+    q = np.clip(np.asarray(q_start, dtype=float), problem.body.q_min, problem.body.q_max)
+    return take_path(problem, q, q_path, 0.0, {})
+
+
 def _problem(
     arm: RobotModel, field: DistanceField | None, config: OptimizeConfig | None, carried: np.ndarray | None
 ) -> Problem:
@@ -169,6 +210,17 @@ def _fault(arm: RobotModel, q: np.ndarray, other: np.ndarray) -> str:
     if not np.isfinite(other).all():
         return "a pose is not finite"
     return ""
+
+
+def _path_fault(arm: RobotModel, q_path: np.ndarray, rows: int | None) -> str:
+    """What is wrong with a joint path of so many rows (None: two or more), or nothing."""
+    wanted = "two or more" if rows is None else str(rows)
+    fits = (
+        q_path.ndim == 2 and q_path.shape[1] == arm.dof and (len(q_path) >= 2 if rows is None else len(q_path) == rows)
+    )
+    if fits and np.isfinite(q_path).all():
+        return ""
+    return f"a joint path must have {wanted} rows of {arm.dof} finite numbers; got {q_path.shape}"
 
 
 def _rng(rng: np.random.Generator | None) -> np.random.Generator:

@@ -1,7 +1,7 @@
 """One tracking problem from arm to checked trajectory: guesses, quadratic programs, timing, checks."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,10 +16,11 @@ from armflow.planning.tracking import track_scales
 from armflow.planning.trajectory import OptimizeConfig, Trajectory
 from armflow.robot.model import RobotModel
 
-__all__ = ["Problem", "finish", "hold", "solve_tracking"]
+__all__ = ["Problem", "finish", "hold", "solve_tracking", "take_path"]
 
 COLLISION_GAIN = 3e4  # a hinge pushes harder than tracking pulls
 LONGEST_ROW = 2.0  # most time between two rows before tracking gives way to the limits, s
+JOIN_SLACK = 0.05  # how far from where the arm stands a path found elsewhere may start, rad
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,20 @@ def finish(problem: Problem, waypoints: np.ndarray, row_dt: float, figures: dict
     return Trajectory(q, waypoints, config.dt, "ok", "reached", figures)
 
 
+def take_path(
+    problem: Problem, q_start: np.ndarray, q_path: np.ndarray, row_dt: float, figures: dict[str, float]
+) -> Trajectory:
+    """Set out from q_start [D] along a path [T, D] that was found elsewhere: join, time and check it.
+
+    Row 0 of the path gives way to q_start; farther than `JOIN_SLACK` from it, the first step would be another motion.
+    """
+    apart = float(np.abs(q_path[0] - q_start).max())
+    if apart > JOIN_SLACK:
+        text = f"the path starts {apart:.3f} rad from where the arm stands (limit {JOIN_SLACK} rad)"
+        return hold(problem, q_start, "invalid", text, figures)
+    return finish(problem, np.concatenate([q_start[None], q_path[1:]]), row_dt, figures)
+
+
 @dataclass(frozen=True, slots=True)
 class _Attempt:
     """One solved start: waypoints, cost, largest errors, programs solved, time between rows."""
@@ -107,12 +122,17 @@ class _Attempt:
 
 
 def solve_tracking(
-    problem: Problem, track: Track, q_start: np.ndarray, row_dt: float, rng: np.random.Generator
+    problem: Problem,
+    track: Track,
+    q_start: np.ndarray,
+    row_dt: float,
+    rng: np.random.Generator,
+    known: np.ndarray | None = None,
 ) -> Trajectory:
     """Find joint waypoints that follow a track whose row 0 is q_start, then time and check them.
 
     The first start follows the track row by row. Where its result is not tracked or not clear, further starts go
-    straight to other solutions of the last row.
+    straight to other solutions of the last row. Where all fail, a known path has to pass the same checks.
 
     Args:
         problem: Arm, scene and configuration.
@@ -120,32 +140,37 @@ def solve_tracking(
         q_start: [D] within the limits, rad.
         row_dt: Time between rows that the flow asks for, s; 0 where it does not matter.
         rng: Source of further starts.
+        known: [H, D] a joint path that follows the track already, rad, or None.
     """
     config, gains = problem.config, problem.gains_of_reaching(len(track.target))
     guess = follow_chain(problem.body, problem.field, track, gains, q_start, False)
     best = _attempt(problem, track, q_start, guess, row_dt)
-    result = _conclude(problem, best)
+    result = _conclude(problem, best, q_start)
     for _ in range(config.restarts):
         if result.ok:
             break
         guess = _other_guess(problem, track, q_start, rng)
         attempt = _attempt(problem, track, q_start, guess, row_dt)
         if attempt.reached(config) or attempt.cost < best.cost:
-            other = _conclude(problem, attempt)
+            other = _conclude(problem, attempt, q_start)
             if other.ok or not best.reached(config):
                 best, result = attempt, other
-    return result
+    if result.ok or known is None:
+        return result
+    other = _conclude(problem, _Attempt(known, np.inf, *errors(problem.body, track, known), 0, row_dt), q_start)
+    answer = "took" if other.ok else "refused"
+    return replace(other, reason=f"{result.reason}; {answer} the known path ({other.reason})")
 
 
-def _conclude(problem: Problem, attempt: _Attempt) -> Trajectory:
-    """Time and check an attempt, or hold where it does not follow."""
+def _conclude(problem: Problem, attempt: _Attempt, q_start: np.ndarray) -> Trajectory:
+    """Time and check an attempt from q_start [D], or hold where it does not follow."""
     figures = {
         "residual_m": attempt.shift, "residual_rad": attempt.turn, "iterations": float(attempt.iterations),
     }  # fmt: skip
     if not attempt.reached(problem.config):
         text = f"tracking leaves {attempt.shift:.3f} m and {attempt.turn:.2f} rad"
-        return hold(problem, attempt.q[0], "unreachable", text, figures)
-    return finish(problem, attempt.q, attempt.row_dt if problem.config.keep_timing else 0.0, figures)
+        return hold(problem, q_start, "unreachable", text, figures)
+    return take_path(problem, q_start, attempt.q, attempt.row_dt if problem.config.keep_timing else 0.0, figures)
 
 
 def _attempt(problem: Problem, track: Track, q_start: np.ndarray, guess: np.ndarray, row_dt: float) -> _Attempt:

@@ -6,7 +6,14 @@ from armflow.perception.flow import Flow3D
 from armflow.planning._cost import Gains, trajectory_terms
 from armflow.planning.body import make_body
 from armflow.planning.distance import build_field
-from armflow.planning.optimize import OptimizeConfig, line_poses, optimize, plan_joint_path, plan_pose_path
+from armflow.planning.optimize import (
+    OptimizeConfig,
+    check_joint_path,
+    line_poses,
+    optimize,
+    plan_joint_path,
+    plan_pose_path,
+)
 from armflow.planning.timing import within_limits
 from armflow.planning.tracking import flow_track, pose_track
 from armflow.robot.embodiments import load_arm
@@ -115,6 +122,71 @@ def test_pose_path_leaves_a_free_axis_free():
     result = plan_pose_path(arm, arm.home, line_poses(here, goal), weights6=np.array([1.0, 1, 1, 0, 0, 0]))
     assert result.ok, result.reason
     assert_executable(result, arm)
+
+
+def known_path(shift):
+    """A flow of a held object and a joint path that follows it where nothing stands in the way."""
+    flow = moved_cloud(HOME, np.array(shift), 8, np.random.default_rng(9))
+    return flow, optimize(ARM, flow, np.eye(4), ARM.home).waypoints
+
+
+HURRIED = OptimizeConfig(row_dt=0.01, restarts=0)  # rows so close in time that the solver cannot follow
+
+
+def test_a_known_path_is_taken_where_the_solver_fails():
+    flow, known = known_path([0.05, 0.15, -0.1])
+    assert optimize(ARM, flow, np.eye(4), ARM.home, config=HURRIED).status == "unreachable"
+    result = optimize(ARM, flow, np.eye(4), ARM.home, config=HURRIED, known=known)
+    assert result.ok, result.reason
+    assert "tracking leaves" in result.reason
+    np.testing.assert_array_equal(result.waypoints, known)
+    assert_executable(result)
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "reason"),
+    [
+        (lambda known: known + 0.2, "unreachable", "refused the known path"),  # leads elsewhere
+        (
+            lambda known: np.vstack([known[:1] + 0.2, known[1:]]),
+            "invalid",
+            "starts 0.200 rad from where the arm stands",
+        ),
+        (lambda known: known[:-1], "invalid", "must have 8 rows of 7 finite numbers"),
+        (lambda known: np.where(known == known[3, 2], np.nan, known), "invalid", "finite"),
+    ],
+)
+def test_a_known_path_that_does_not_fit_is_refused(change, status, reason):
+    flow, known = known_path([0.05, 0.15, -0.1])
+    result = optimize(ARM, flow, np.eye(4), ARM.home, config=HURRIED, known=change(known))
+    assert result.status == status
+    assert reason in result.reason
+    np.testing.assert_array_equal(result.q, np.repeat(ARM.home[None], len(result.q), axis=0))
+
+
+def test_a_known_path_through_the_scene_is_refused(field):
+    flow, known = known_path([0.2, 0.0, -0.4])  # down into the pillar
+    result = optimize(ARM, flow, np.eye(4), ARM.home, config=HURRIED, field=field, known=known)
+    assert result.status == "collision"
+    assert "of the scene" in result.reason
+    np.testing.assert_array_equal(result.q, np.repeat(ARM.home[None], len(result.q), axis=0))
+
+
+def test_a_checked_joint_path_is_timed_and_joined_to_the_start(field):
+    _, known = known_path([0.05, 0.15, 0.0])
+    here = ARM.home + 0.03
+    result = check_joint_path(ARM, here, known, field=field)
+    assert result.ok, result.reason
+    np.testing.assert_allclose(result.q[0], here)
+    np.testing.assert_allclose(result.q[-1], known[-1])
+    assert_executable(result)
+
+
+def test_a_checked_joint_path_is_refused_for_what_it_touches_and_where_it_starts(field):
+    _, known = known_path([0.2, 0.0, -0.4])
+    assert check_joint_path(ARM, ARM.home, known, field=field).status == "collision"
+    assert check_joint_path(ARM, ARM.home + 0.1, known).status == "invalid"
+    assert check_joint_path(ARM, ARM.home, known[:1]).status == "invalid"
 
 
 def test_joint_path_goes_around_a_pillar(field):
