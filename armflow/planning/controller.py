@@ -141,6 +141,7 @@ class FlowController:
     def _episode(self, observation: Observation) -> _Script:
         """One task from the first look to the last."""
         self._q, self._gripper = observation.q, float(np.clip(observation.gripper, 0.0, 1.0))
+        why = "none made"
         for attempt in range(self._config.attempts):
             self.replans = attempt
             plan = self._make_plan(observation)
@@ -154,16 +155,18 @@ class FlowController:
             try:
                 observation = yield from self._carry_out(plan, observation)
             except _Interrupted as interrupted:
-                self._say(f"{interrupted}; replanning")
+                why = str(interrupted)
+                self._say(f"{why}; replanning")
                 observation = yield from self._recover(plan)
                 continue
-            observation = yield from self._return_home(observation)
+            observation = yield from self._return_home(plan, observation)
             verdict = self._judge(plan, observation)
             if verdict.ok:
                 self._say(f"done: {verdict.reason}")
                 return
-            self._say(f"not yet: {verdict.reason}")
-        self._say(f"gave up after {self._config.attempts} attempts: {self._status}")
+            why = verdict.reason
+            self._say(f"not yet: {why}")
+        self._say(f"gave up after {self._config.attempts} attempts: {why}")
 
     def _make_plan(self, observation: Observation) -> Plan | Refusal:
         """Look, build the scene, plan; starts the tracker on success."""
@@ -197,7 +200,9 @@ class FlowController:
             raise _Interrupted(after.reason)
         for segment in after:
             observation = yield from self._follow(plan, segment, observation)
-        return observation
+        with timed(self.timings, "leave"):
+            away = self._planner.leave(plan, self._q)
+        return (yield from self._move_off("leave", away, observation))
 
     def _follow(self, plan: Plan, segment: Segment, observation: Observation) -> _Stage:
         """Send a segment chunk by chunk, watching the object where it can be watched."""
@@ -209,6 +214,8 @@ class FlowController:
             if segment.watched:
                 expected = segment.Ts_world_object[min(start + self._config.chunk_rows, len(segment.q)) - 1]
                 self._watch(plan, segment, monitor, expected, observation)
+            if segment.holds and observation.gripper < self._config.lost_opening:
+                raise _Interrupted(f"{segment.label}: the object slipped out of the gripper")
         return observation
 
     def _watch(
@@ -229,8 +236,6 @@ class FlowController:
         verdict = monitor.update(predicted, tracked.points_world, tracked.visible)
         if not verdict.ok:
             raise _Interrupted(f"{segment.label}: {verdict.reason}")
-        if segment.holds and observation.gripper < self._config.lost_opening:
-            raise _Interrupted(f"{segment.label}: the object slipped out of the gripper")
 
     def _judge(self, plan: Plan, observation: Observation) -> Verdict:
         """Look once more and judge the outcome."""
@@ -246,15 +251,22 @@ class FlowController:
         if plan.holds:
             opening = ramp(self._gripper, 1.0, 8, 2)
             observation = yield from self._send(held("let go", self._q, opening, np.eye(4)))
-        for segment in self._planner.back_off(self._q, self._gripper):
-            observation = yield from self._send(segment)
-        return (yield from self._return_home(observation))
+        away = self._planner.back_off(self._q, self._gripper, plan.field)
+        observation = yield from self._move_off("recover", away, observation)
+        return (yield from self._return_home(plan, observation))
 
-    def _return_home(self, observation: Observation) -> _Stage:
+    def _return_home(self, plan: Plan, observation: Observation) -> _Stage:
         """Go back to the rest position, out of the camera's way, around what was last seen."""
-        self._stage = "return"
-        field = self._plan.field if self._plan is not None else None
-        for segment in self._planner.return_home(self._q, self._gripper, field):
+        home = self._planner.return_home(self._q, self._gripper, plan.field)
+        return (yield from self._move_off("return", home, observation))
+
+    def _move_off(self, stage: str, segments: tuple[Segment, ...] | Refusal, observation: Observation) -> _Stage:
+        """Run segments that lead away from the object; where there are none, stay and say why."""
+        self._stage = stage
+        if isinstance(segments, Refusal):
+            self._say(f"{stage}: the hand stays, {segments.reason}")
+            return observation
+        for segment in segments:
             observation = yield from self._send(segment)
         return observation
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,15 @@ from armflow.planning.flow_model.paths import carry_flow, shifted
 from armflow.planning.grasp import Grasp, RankedGrasp, handle_grasps, object_grasps, push_contacts, rank_grasps
 from armflow.planning.look import VESSELS, vessel_points
 from armflow.planning.motion import Segment, held, ramp
-from armflow.planning.optimize import OptimizeConfig, Trajectory, line_poses, optimize, plan_joint_path, plan_pose_path
+from armflow.planning.optimize import (
+    OptimizeConfig,
+    Trajectory,
+    check_joint_path,
+    line_poses,
+    optimize,
+    plan_joint_path,
+    plan_pose_path,
+)
 from armflow.planning.scene import Candidate, Scene, Verdict
 from armflow.planning.timing import retime
 from armflow.planning.verify import GeometricVerifier
@@ -23,8 +32,8 @@ from armflow.robot.stopwatch import timed
 __all__ = ["Plan", "Planner", "PlannerConfig", "Refusal"]
 
 
-_SAME_POSTURE = 0.05  # rad
 _RETREAT = 0.08  # m
+_HOME_SLACK = 0.02  # rad
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +96,19 @@ class Plan:
         """Whether the gripper closes on the object."""
         return self.candidate.contact != "push"
 
+    @property
+    def returns(self) -> bool:
+        """Whether the object, such as an emptied cup, is set down again where it stood."""
+        return self.candidate.contact == "grasp" and not self.candidate.release
+
+
+class _Fields(NamedTuple):
+    """Distances to the scene without the target, with it, and without it but with vessels filled up."""
+
+    rest: DistanceField
+    whole: DistanceField
+    hand: DistanceField
+
 
 class Planner:
     """Candidates, verdicts, grasps, trajectories: the first combination that passes everything."""
@@ -112,15 +134,12 @@ class Planner:
                 candidates = self._model.predict(scene, command, rng=self._rng)
             except FlowError as error:
                 return Refusal(str(error), final=True)
+        candidates = sorted(candidates, key=lambda candidate: -candidate.score)
         with timed(self.timings, "field"):
-            field = build_field(scene.obstacles_world, scene.table, self._arm.workspace)
-            whole = np.concatenate([scene.obstacles_world, scene.target.state.points_world])
-            full_field = build_field(whole, scene.table, self._arm.workspace)
-            hand_field = self._hand_field(scene) or field
+            fields = self._fields(scene)
         verdicts: list[Verdict] = []
         refusals: list[str] = []
         grasps: list[Grasp] = []
-        candidates = sorted(candidates, key=lambda candidate: -candidate.score)
         for candidate in candidates:
             with timed(self.timings, "verify"):
                 verdicts.append(self._verifier.judge(scene, candidate, self._arm))
@@ -129,16 +148,16 @@ class Planner:
             with timed(self.timings, "grasp"):
                 if not grasps or candidate.contact == "push":  # only a push depends on where the object goes
                     grasps = self._grasps(scene, candidate)
-                result = rank_grasps(grasps, candidate, scene, self._arm, rng=self._rng, field=hand_field, enough=2)
+                result = rank_grasps(grasps, candidate, scene, self._arm, rng=self._rng, field=fields.hand, enough=2)
             refusals.append(result.reason)
             for ranked in result.ranked:
-                before = self._before(scene, candidate, ranked, full_field)
+                before = self._before(scene, candidate, ranked, fields)
                 if isinstance(before, str):
                     refusals[-1] = before
                     continue
-                verdict = verdicts[-1]
-                spoken = f"{verdict.reason}; {ranked.grasp.kind} contact {ranked.reason}"
-                return Plan(scene, candidate, ranked, replace(verdict, reason=spoken), field, before)
+                spoken = f"{verdicts[-1].reason}; {ranked.grasp.kind} contact {ranked.reason}"
+                verdict = replace(verdicts[-1], reason=spoken)
+                return Plan(scene, candidate, ranked, verdict, fields.rest, before)
         if refusals:
             return Refusal(f"no grasp allows any of {len(refusals)} motions (first: {refusals[0]})", final=False)
         return Refusal(self._verifier.best(candidates, verdicts).reason, final=False)
@@ -149,51 +168,69 @@ class Planner:
         Returns:
             Segments, the carry first, or the reason why the object cannot be carried on.
         """
-        config, candidate, ranked = self._config, plan.candidate, plan.ranked
+        T_tool_object = plan.ranked.grasp.T_tool_object
         carry = self._carry(plan, q)
         if not carry.ok:
             return Refusal(f"carry: {carry.reason}", final=False)
-        closed = 0.0
-        segments = [self._moving("carry", carry.q, closed, ranked.grasp.T_tool_object, plan.holds)]
-        q_end, last = carry.q[-1], segments[0].Ts_world_object[-1]
-        if candidate.contact == "grasp" and not candidate.release:
-            rows = round(config.empty_time / config.dt)
-            segments.append(held("empty", q_end, np.full(rows, closed), last))
-            segments.append(
-                self._moving(
-                    "turn back", carry.q[::-1][: len(carry.q) // 2], closed, ranked.grasp.T_tool_object, holds=True
-                )
-            )
-            return tuple(segments)
+        segments = [self._moving("carry", carry.q, T_tool_object, watched=True, holds=plan.holds)]
+        if plan.returns:
+            rows = round(self._config.empty_time / self._config.dt)
+            segments.append(held("empty", carry.q[-1], np.zeros(rows), segments[0].Ts_world_object[-1]))
+            # A checked path is as good backwards. What the tracker makes of a cup that was upside down is no guide.
+            segments.append(self._moving("set down", carry.q[::-1], T_tool_object, watched=False, holds=True))
         if plan.holds:
-            segments.append(held("release", q_end, self._opening_rows(0.0, self._open_fraction(ranked.grasp)), last))
-        segments.extend(self._leave(plan, q_end, last))
+            opening = self._opening_rows(0.0, self._open_fraction(plan.ranked.grasp))
+            segments.append(held("release", segments[-1].q[-1], opening, segments[-1].Ts_world_object[-1]))
         return tuple(segments)
 
-    def back_off(self, q: np.ndarray, gripper: float) -> list[Segment]:
-        """Back along the hand and up, from q [D] rad, as far as that can be done."""
+    def leave(self, plan: Plan, q: np.ndarray) -> tuple[Segment, ...] | Refusal:
+        """Off the object from q [D] rad: straight back along the approach, else, and after a push, back and up.
+
+        Returns:
+            Segments, or why the hand has to stay where it is.
+        """
+        ranked, opening = plan.ranked, self._open_fraction(plan.ranked.grasp)
+        if not plan.holds:
+            return self.back_off(q, opening, plan.field)
+        config = self._speed(self._config.approach_speed, opening)
+        known = ranked.q_approach[::-1] if plan.returns else ranked.q_retreat
+        path = check_joint_path(self._arm, q, known, field=plan.field, config=config)
+        if not path.ok:  # the carry may end in other joint positions than the ranking
+            T = self._arm.frames(q)[-1]
+            back = T[:3, :3] @ ranked.grasp.T_world_tool[:3, :3].T @ ranked.grasp.approach
+            line = line_poses(T, shifted(T, -_RETREAT * back))[1:]
+            path = plan_pose_path(self._arm, q, line, field=plan.field, config=config, rng=self._rng)
+        if path.ok:
+            return (_free("retreat", path.q, opening),)
+        return self.back_off(q, opening, plan.field)
+
+    def back_off(self, q: np.ndarray, gripper: float, field: DistanceField) -> tuple[Segment, ...] | Refusal:
+        """Back along the hand and up, from q [D] rad; or why that cannot be done."""
         T = self._arm.tool(q).as_matrix()
-        away = T.copy()
-        away[:3, 3] += self._config.back_off * (0.5 * np.array([0.0, 0.0, 1.0]) - 0.7 * T[:3, 2])
-        config = self._speed(self._config.approach_speed)
-        path = plan_pose_path(self._arm, q, line_poses(T, away)[1:], config=config, rng=self._rng)
-        return [_free("back off", path.q, gripper)] if path.ok else []
+        line = line_poses(T, shifted(T, self._config.back_off * (0.5 * np.array([0.0, 0.0, 1.0]) - 0.7 * T[:3, 2])))[1:]
+        config = self._speed(self._config.approach_speed, gripper)
+        path = plan_pose_path(self._arm, q, line, field=field, config=config, rng=self._rng)
+        return (_free("back off", path.q, gripper),) if path.ok else Refusal(f"no way back: {path.reason}", final=False)
 
-    def return_home(self, q: np.ndarray, gripper: float, field: DistanceField | None) -> list[Segment]:
-        """From q [D] rad to the rest position around the scene; nothing where there is no way."""
-        if np.abs(q - self._arm.home).max() < 0.02:
-            return []
-        path = plan_joint_path(
-            self._arm, q, self._arm.home, field=field, config=self._speed(self._config.free_speed), rng=self._rng
-        )
-        return [_free("return", path.q, gripper)] if path.ok else []
+    def return_home(self, q: np.ndarray, gripper: float, field: DistanceField) -> tuple[Segment, ...] | Refusal:
+        """From q [D] rad to the rest position around the scene; or why there is no way."""
+        if np.abs(q - self._arm.home).max() < _HOME_SLACK:
+            return ()
+        config = self._speed(self._config.free_speed, gripper)
+        path = plan_joint_path(self._arm, q, self._arm.home, field=field, config=config, rng=self._rng)
+        return (_free("return", path.q, gripper),) if path.ok else Refusal(f"no way home: {path.reason}", final=False)
 
-    def _hand_field(self, scene: Scene) -> DistanceField | None:
-        """The scene with the reference filled up, where it is a vessel: objects go in there, hands do not."""
-        if scene.reference is None or scene.reference.kind not in VESSELS:
-            return None
-        filled = vessel_points(scene.reference, filled=True)
-        return build_field(np.concatenate([scene.obstacles_world, filled]), scene.table, self._arm.workspace)
+    def _fields(self, scene: Scene) -> _Fields:
+        """Distances to the scene, for whom it matters; objects go into a vessel, hands do not."""
+        reference = scene.reference
+        rest, whole = self._field(scene), self._field(scene, scene.target.state.points_world)
+        if reference is None or reference.kind not in VESSELS:
+            return _Fields(rest, whole, rest)
+        return _Fields(rest, whole, self._field(scene, vessel_points(reference, filled=True)))
+
+    def _field(self, scene: Scene, *more: np.ndarray) -> DistanceField:
+        """Distance to everything but the target, and to more points [M, 3], m."""
+        return build_field(np.concatenate([scene.obstacles_world, *more]), scene.table, self._arm.workspace)
 
     def _grasps(self, scene: Scene, candidate: Candidate) -> list[Grasp]:
         if candidate.contact == "push":
@@ -204,15 +241,15 @@ class Planner:
         return object_grasps(scene.target, scene, self._arm, rng=self._rng)
 
     def _before(
-        self, scene: Scene, candidate: Candidate, ranked: RankedGrasp, full_field: DistanceField
+        self, scene: Scene, candidate: Candidate, ranked: RankedGrasp, fields: _Fields
     ) -> tuple[Segment, ...] | str:
         """Approach, reach and grip; a sentence when there is no way to the pregrasp."""
         config = self._config
         opening = self._open_fraction(ranked.grasp)
         with timed(self.timings, "approach"):
-            free = replace(self._speed(config.free_speed), opening=max(opening, 0.05))
+            free = self._speed(config.free_speed, max(opening, 0.05))
             path = plan_joint_path(
-                self._arm, scene.q, ranked.q_approach[0], field=full_field, config=free, rng=self._rng
+                self._arm, scene.q, ranked.q_approach[0], field=fields.whole, config=free, rng=self._rng
             )
         if not path.ok:
             return f"no free way to the object ({path.reason})"
@@ -233,39 +270,16 @@ class Planner:
         T_tool_world = ranked.grasp.T_tool_object @ np.linalg.inv(path[0])
         carried = plan.scene.target.state.points_world @ T_tool_world[:3, :3].T + T_tool_world[:3, 3]
         opening = ranked.grasp.width / self._arm.gripper.max_width
-        speed = replace(self._speed(config.carry_speed), opening=float(np.clip(opening, 0.0, 1.0)))
-        result = optimize(
-            self._arm, flow, ranked.grasp.T_tool_object, q, field=plan.field, config=speed,
-            carried_points=carried, T_world_object=path[0], rng=self._rng,
+        return optimize(
+            self._arm, flow, ranked.grasp.T_tool_object, q, field=plan.field,
+            config=self._speed(config.carry_speed, float(np.clip(opening, 0.0, 1.0))),
+            carried_points=carried, T_world_object=path[0], known=ranked.q_path, rng=self._rng,
         )  # fmt: skip
-        if result.ok:
-            return result
-        rows = np.concatenate([q[None], ranked.q_path[1:]])
-        timed = retime(rows, self._arm, config.dt, tool_speed=config.carry_speed, row_dt=plan.candidate.flow.dt)
-        return replace(result, q=timed, waypoints=rows, status="ok", reason=f"the ranked path ({result.reason})")
 
-    def _leave(self, plan: Plan, q: np.ndarray, T_world_object: np.ndarray) -> list[Segment]:
-        """Off the object: straight back along the approach, or back and up after a push."""
-        grasp, q_retreat = plan.ranked.grasp, plan.ranked.q_retreat
-        opening = self._open_fraction(grasp)
-        if not plan.holds or len(q_retreat) < 2:
-            return self.back_off(q, opening)
-        # The carry may end in other joint positions than the ranking, and a joint path between the two is no line.
-        if np.abs(q - q_retreat[0]).max() < _SAME_POSTURE:
-            rows = np.concatenate([q[None], q_retreat[1:]])
-            away = retime(rows, self._arm, self._config.dt, tool_speed=self._config.approach_speed)
-        else:
-            T = self._arm.frames(q)[-1]
-            back = T[:3, :3] @ grasp.T_world_tool[:3, :3].T @ grasp.approach
-            end = shifted(T, -_RETREAT * back)
-            speed = self._speed(self._config.approach_speed)
-            away = plan_pose_path(self._arm, q, line_poses(T, end)[1:], config=speed, rng=self._rng).q
-        return [_free("retreat", away, opening, T_world_object)]
-
-    def _moving(self, label: str, q: np.ndarray, gripper: float, T_tool_object: np.ndarray, holds: bool) -> Segment:
-        """A segment that moves the object with the tool."""
+    def _moving(self, label: str, q: np.ndarray, T_tool_object: np.ndarray, *, watched: bool, holds: bool) -> Segment:
+        """A segment that moves the object with the tool, the gripper closed."""
         objects = np.stack([self._arm.frames(row)[-1] @ T_tool_object for row in q])
-        return Segment(label, q, np.full(len(q), gripper), objects, watched=True, holds=holds)
+        return Segment(label, q, np.zeros(len(q)), objects, watched=watched, holds=holds)
 
     def _open_fraction(self, grasp: Grasp) -> float:
         return float(np.clip(grasp.opening / self._arm.gripper.max_width, 0.0, 1.0))
@@ -274,8 +288,9 @@ class Planner:
         config = self._config
         return ramp(start, end, round(config.grip_time / config.dt), round(config.settle_time / config.dt))
 
-    def _speed(self, tool_speed: float) -> OptimizeConfig:
-        return OptimizeConfig(dt=self._config.dt, solver=self._config.solver, tool_speed=tool_speed)
+    def _speed(self, tool_speed: float, opening: float) -> OptimizeConfig:
+        config = self._config
+        return OptimizeConfig(dt=config.dt, solver=config.solver, tool_speed=tool_speed, opening=opening)
 
 
 def _free(label: str, q: np.ndarray, gripper: float, T_world_object: np.ndarray | None = None) -> Segment:

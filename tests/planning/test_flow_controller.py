@@ -37,6 +37,12 @@ class Nudge:
         return self.controller.status()
 
 
+def standing(world: TaskWorld) -> tuple[np.ndarray, float]:
+    """Position [3] of the target's foot, m, and how far its axis leans from upright, rad."""
+    T = world.world.pose(world.task.target)
+    return T.translation, float(np.arccos(np.clip(T.rotation.as_matrix()[2, 2], -1.0, 1.0)))
+
+
 def run(
     task: str, seed: int, stage: str | None = None, velocity: tuple = (), steps: int = 1
 ) -> tuple[Outcome, FlowController]:
@@ -66,6 +72,20 @@ def test_object_knocked_out_of_the_hand_while_carried_is_noticed_and_still_place
     outcome, controller = run("PickPlace", 0, "carry", (0.0, 0.0, -4.0), 15)
     assert any("replanning" in event for event in controller.events)
     assert outcome.success, controller.events
+
+
+def test_a_poured_cup_is_set_down_upright_where_it_stood_and_let_go():
+    world = TaskWorld("Pour", "panda")
+    rng = np.random.default_rng(200)
+    world.reset(rng)
+    before, _ = standing(world)
+    outcome = run_episode(world, FlowController(world.arm.model, rng=rng), max_seconds=60.0)
+    (after, lean), opening = standing(world), world.arm.read_gripper()
+    world.close()
+    assert outcome.success, outcome.reason
+    np.testing.assert_allclose(after, before, atol=0.015)
+    assert lean < 0.02
+    assert opening * world.arm.model.gripper.max_width > 2 * world.task.source.outer_radius + 0.003
 
 
 def test_one_seed_gives_one_episode():
