@@ -21,6 +21,7 @@ COMMANDS = {
     "sim": ("armflow.launch.sim", "Sim"),
     "eval": ("armflow.launch.evaluate", "Evaluate"),
     "play": ("armflow.launch.play", "Play"),
+    "train": ("armflow.launch.train", "Train"),
     "perceive": ("armflow.launch.perceive", "Perceive"),
     "bench": ("armflow.launch.bench", "Bench"),
     "new-arm": ("armflow.launch.new_arm", "NewArm"),
@@ -87,7 +88,9 @@ def _load(name: str) -> type[Command]:
 def one_line(complaint: str, arguments: Sequence[str]) -> str:
     """Shorten the parser's boxed message to one line that ends with the choices."""
     rows = [line.strip("│ \t") for line in complaint.splitlines()]
-    parts = [part for part in re.split(r"^[─╭╰-]+.*$", "\n".join(rows), flags=re.MULTILINE) if part.strip()]
+    parts = [
+        part for part in re.split(r"^(?:[─╭╰]|-+(?![-a-z])).*$", "\n".join(rows), flags=re.MULTILINE) if part.strip()
+    ]
     # The title is in the frame, or in a part of its own where the terminal has no characters for frames.
     body = parts[0 if "╭" in complaint else 1 : 2]
     message = " ".join(body[0].split()) if body else "wrong arguments"

@@ -86,7 +86,7 @@ def render_training(lines: Sequence[Mapping[str, Any]], record: Mapping[str, Any
 
 def curve_chart(found: Sequence[Curve], title: str, *, rate: bool = False) -> str:
     """Draw curves twice, side by side: against examples seen and against hours; rates on an axis from 0 to 100 %."""
-    values = [value for curve in found for value in (*curve.values, *curve.lows, *curve.highs)]
+    values = [value for curve in found for value in (*curve.lows, *curve.highs)]
     low, high = (0.0, 1.0) if rate else (min(values), max(values))
     logarithmic = not rate and low > 0 and high > WIDE * low
     if logarithmic:
@@ -126,14 +126,16 @@ def _powers(low: float, high: float) -> list[float]:
 
 def _panel(found: Sequence[Curve], axis: str, left: float, words: Sequence[tuple[float, str]], y: Any) -> Iterator[str]:
     longest = max(x for curve in found for x in getattr(curve, axis)) or 1.0
+    unit = 60.0 if axis == "hours" and longest < 1.0 else 1.0  # minutes where hours would be fractions
+    title = "examples seen" if axis == "samples" else "hours" if unit == 1.0 else "minutes"
     scale = PANEL / longest
     for place, word in words:
         yield f'<path class="grid" d="M{left:.1f} {place:.1f}h{PANEL:.1f}"/>'
         yield text(left - 8, place, word, "end", "tick")
-    for mark in ticks(0.0, longest):
-        if mark <= longest * 1.001:
-            yield text(left + scale * mark, BOTTOM + 14, _short(mark), "middle", "tick")
-    yield text(left + PANEL / 2, BOTTOM + 34, "examples seen" if axis == "samples" else "hours", "middle", "tick")
+    for mark in ticks(0.0, unit * longest):
+        if mark <= unit * longest * 1.001:
+            yield text(left + scale * mark / unit, BOTTOM + 14, _short(mark), "middle", "tick")
+    yield text(left + PANEL / 2, BOTTOM + 34, title, "middle", "tick")
     for index, curve in enumerate(found):
         yield from _line(curve, [left + scale * x for x in getattr(curve, axis)], index % 4, y)
 

@@ -28,7 +28,7 @@ from armflow.learning.trainer.stop import Stop
 from armflow.learning.trainer.team import Team, join
 from armflow.robot.errors import StackError
 
-__all__ = ["DivergedError", "train"]
+__all__ = ["DivergedError", "check_folder", "train"]
 
 MOST_SKIPPED = 10  # steps in a row
 _log = logging.getLogger(__name__)
@@ -75,8 +75,7 @@ def train(
         KeyboardInterrupt: Ctrl-C or SIGTERM; a checkpoint was written.
     """
     folder = make_folder(out)
-    if not resume and (folder / FILE).exists():
-        raise ResumeError(f"{folder} holds a training already; add --resume to go on with it, or choose another --out")
+    check_folder(folder, resume=resume)
     team = join(config)
     gpus = [team.device] if team.device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus), Stop() as stop:
@@ -86,6 +85,19 @@ def train(
             if team.rank:
                 state.seed(team.rank)
         return _Loop(state, team, folder, stop, listener, rollouts).run()
+
+
+def check_folder(folder: Path, *, resume: bool) -> None:
+    """Refuse to overwrite a training, and to go on where there is none.
+
+    Raises:
+        ResumeError: Says which.
+    """
+    there = (folder / FILE).exists()
+    if there and not resume:
+        raise ResumeError(f"{folder} holds a training already; add --resume to go on with it, or choose another --out")
+    if resume and not there:
+        raise ResumeError(f"nothing to resume in {folder}: no {FILE}; leave --resume away to start")
 
 
 @dataclass(slots=True)

@@ -113,12 +113,10 @@ class State:
         """Go on from a folder, bit for bit on one thread.
 
         Raises:
-            ResumeError: There is nothing to go on from, or a setting differs; names it.
+            ResumeError: A setting differs; names it.
             FormatError: The file is broken.
         """
         path = folder / FILE
-        if not path.exists():
-            raise ResumeError(f"nothing to resume in {folder}: no {FILE}; leave --resume away to start")
         tensors, facts = read_tensors(path)
         try:
             self._check_same(folder, facts)
