@@ -245,6 +245,11 @@ class World:
         if q is not None:
             self._set_joints(q, opening)
 
+    def start_anew(self, q: np.ndarray, opening: float) -> None:
+        """Load everything again with the arm at q [D] rad: what long contact leaves in the solver outlives `reset`."""
+        self._build()
+        self._set_joints(q, opening)
+
     def save(self) -> Saved:
         """Remember the whole state; `restore` comes back to it while the same bodies are there."""
         return Saved(pybullet.saveState(physicsClientId=self.client), tuple(self.specs), self.steps)

@@ -131,7 +131,7 @@ def _record_script(writer: "DatasetWriter", specs: list["PlaySpec"], workers: in
 
 
 def in_order(results: Iterable["Played"], specs: list["PlaySpec"]) -> Iterator["Played"]:
-    """Yield results in the order of their specs; after an interrupt, what has ended before comes first."""
+    """Yield results in the order of their specs; one that ended before an earlier one waits for it."""
     waiting: dict[PlaySpec, Played] = {}
     following = 0
     try:

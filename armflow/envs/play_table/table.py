@@ -121,7 +121,7 @@ class PlayTable:
         state = draw_state(None if start.goal is not None else drawn, rng=rng)
         if start.state is not None:
             state = np.asarray(start.state, float)
-        world.reset(_joints_at(arm, state[:3]), float(np.clip(state[3], 0, 1)))
+        world.start_anew(_joints_at(arm, state[:3]), float(np.clip(state[3], 0, 1)))
         bodies = {name: world.add(*body) for name, body in fixtures().items()}
         self._cabinet, self._rail, self._box = bodies["cabinet"], bodies["rail"], bodies["button box"]
         world.set_joint(self._cabinet, "drawer", float(np.clip(state[4], 0, DRAWER_TRAVEL)))
@@ -167,7 +167,8 @@ class PlayTable:
 
     def achieved_goal(self, world: World) -> np.ndarray:
         """Where things are, [7], as `goals.GOAL_NAMES` says."""
-        return self.state(world)[list(GOAL_COLUMNS)]
+        parts = [world.joint(self._cabinet, "drawer")[0], world.joint(self._rail, "slider")[0], float(self._lit)]
+        return np.concatenate([parts, *(world.pose7(handle)[:2] for handle in self._blocks)])
 
     def desired_goal(self, world: World) -> np.ndarray:
         """Where things shall be, [7]; only the column of `kind` counts."""

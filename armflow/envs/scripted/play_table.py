@@ -28,6 +28,7 @@ BAR_GAP = 0.019  # m between the middles of bar and fist when they touch
 HANDLE_GAP = 0.037  # m between the middles of the slider's handle and the fist when they touch
 BLOCK_GAP = 0.05  # m between the middles of a block and the fist when they touch
 REACH = np.array([[0.31, -0.19], [0.55, 0.165]])  # m, where a block can be taken: the hand is 0.2 m wide along y
+BLOCK_WEIGHT = 2.0  # blocks are in each other's way now and then, and would come up too seldom
 SIDE_HALF = 0.04  # m, blocks are put within this of a side's middle
 
 
@@ -70,7 +71,7 @@ class TablePlay:
         self.label, self.done, self._frame = -1, [], 0
         self._frames = round(rng.uniform(*self._seconds) / PERIOD)
         self._pace = rng.uniform(0.65, 1.0)
-        self._clumsy = rng.choice([0.0, rng.uniform(0.02, 0.1)])
+        self._clumsy = rng.choice([0.0, rng.uniform(0.01, 0.05)])
         self._slip = np.zeros(4)
         self._grip = CLOSED
         self._moves = self._play()
@@ -115,7 +116,8 @@ class TablePlay:
             elif chance < 0.17:
                 yield from self._wander()
             kinds = [kind for kind in KIND_NAMES if self._possible(kind)]
-            yield from self._try(str(self._rng.choice(kinds)))
+            weights = np.array([BLOCK_WEIGHT if kind.startswith(("red", "blue")) else 1.0 for kind in kinds])
+            yield from self._try(str(self._rng.choice(kinds, p=weights / weights.sum())))
 
     def _try(self, kind: str) -> Moves:
         """Carry one behaviour out, or give up in the middle now and then, and take note of what came of it."""
@@ -228,7 +230,7 @@ class TablePlay:
 
     def _slide(self, way: float) -> Moves:
         """Push the handle with the fist from behind, or hold it between the fingers and draw it along."""
-        x, z = SLIDER_X + self._rng.uniform(-0.015, 0.01), self._rng.uniform(0.052, 0.06)
+        x, z = SLIDER_X + self._rng.uniform(-0.008, 0.015), self._rng.uniform(0.052, 0.06)
         end = SLIDER_Y + (self._rng.uniform(0.172, 0.195) if way > 0 else self._rng.uniform(0.005, 0.028))
         speed = self._rng.uniform(0.5, 1.0)
         if self._rng.random() < 0.5:
