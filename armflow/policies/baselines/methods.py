@@ -31,8 +31,10 @@ class BaselinePolicy(Protocol):
         """Loss [] of a batch with "states", "actions", "goals", "valid" as `PlayWindows` has them."""
         ...
 
-    def predict(self, states: Tensor, goals: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        """Actions [B, H, A] from the last frame on, for raw states [B, W, S] and goals [B, F, G]."""
+    def predict(
+        self, states: Tensor, past: Tensor, goals: Tensor, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """As `policies.agent.Policy` says; past actions are not looked at."""
         ...
 
 
@@ -85,7 +87,10 @@ class Clone(nn.Module):
         mask = self.actions.mask(batch["valid"][:, -frames:])
         return _mean((rows - wanted) ** 2, mask)
 
-    def predict(self, states: Tensor, goals: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+    @torch.no_grad()
+    def predict(
+        self, states: Tensor, past: Tensor, goals: Tensor, *, generator: torch.Generator | None = None
+    ) -> Tensor:
         """Give the action that was learned; nothing is drawn."""
         return self.actions.chunks(self.network(states, goals)[:, -1].float())
 
@@ -138,7 +143,10 @@ class BinnedActions(nn.Module):
         offset = _of(offsets, right) - _of(away, right) / self.reach
         return _mean(focal, mask.amax(dim=-1)) + _mean(offset**2, mask)
 
-    def predict(self, states: Tensor, goals: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+    @torch.no_grad()
+    def predict(
+        self, states: Tensor, past: Tensor, goals: Tensor, *, generator: torch.Generator | None = None
+    ) -> Tensor:
         """Draw a bin with its probability and go to its middle plus its offset."""
         logits, offsets = (part[:, -1] for part in self._read(states, goals))
         chances = logits.softmax(-1)
@@ -165,7 +173,6 @@ def _mean(values: Tensor, mask: Tensor) -> Tensor:
 
 def _fit(network: nn.Module, actions: _Actions, data: PlayData) -> None:
     """Set the spreads from the frames of the training episodes."""
-    spans = zip(data.starts[data.episodes], data.starts[data.episodes + 1], strict=True)
-    rows = np.concatenate([np.arange(a, b) for a, b in spans])
+    rows = data.training_frames()
     network.get_submodule("features").fit(data.states.numpy()[rows])  # type: ignore[operator]
     actions.fit(data.actions[torch.from_numpy(rows)])

@@ -14,6 +14,7 @@ from armflow.learning.store.table import EpisodeTable
 from armflow.policies.backbone import BackboneConfig
 from armflow.policies.baselines.methods import BinnedActions, Clone
 from armflow.policies.baselines.networks import GoalMLP, GoalTransformer
+from armflow.policies.beso.config import MODELS
 from armflow.policies.play import PlayConfig, PlayData, PlayDataError, PlayFields
 from armflow.robot.errors import ChoiceError, StackError, ValueRangeError
 
@@ -65,9 +66,10 @@ class BaselineConfig:
 
 
 PRESETS: dict[str, BaselineConfig] = {
-    "quick": BaselineConfig(backbone=BackboneConfig(width=120, depth=3, heads=6), hidden=(256, 256, 256)),
-    "full": BaselineConfig(),
+    name: BaselineConfig(model.play, model.backbone, hidden=(4 * model.backbone.width,) * 3)
+    for name, model in MODELS.items()
 }
+"""Settings by preset: windows, goals and transformer are those of BESO's preset of the same name."""
 
 
 def make_objective(
@@ -80,7 +82,7 @@ def make_objective(
         schema: Says in `extra` what the state's columns mean.
         preset: One of `PRESETS`, or settings of one's own.
         method: One of `METHODS`.
-        seed: Of the split, the weights and the bins.
+        seed: Of the first weights and the bins; the split into training and held-out episodes is always the same.
 
     Raises:
         ChoiceError: An unknown method.
@@ -89,9 +91,10 @@ def make_objective(
     """
     state_width, action_width = (_width(table, name) for name in ("observation.state", "action"))
     fields = PlayFields.read(schema.extra, state_width)
-    train, aside = PlayData.split(table, fields, preset.play, seed=seed)
+    train, aside = PlayData.split(table, fields, preset.play)
     config = {
         "method": method,
+        "environment": schema.extra.get("environment", ""),
         "state_width": state_width,
         "action_width": action_width,
         "fields": asdict(fields),
@@ -101,7 +104,7 @@ def make_objective(
         torch.manual_seed(seed)
         policy = build_policy(config)
     policy.fit(train, rng=np.random.default_rng(seed))
-    return BaselineObjective(policy, train, aside, {**config, "fps": schema.fps, "extra": dict(schema.extra)})
+    return BaselineObjective(policy, train, aside, config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +132,22 @@ class BaselineObjective:
         return _policy(module).loss(batch)
 
     def evaluate(self, module: nn.Module) -> dict[str, float]:
-        """Loss, and the mean distance of the first action from the recorded one, in the action's unit.
+        """Loss on held-out windows, and the rms distance of predicted actions from those taken, in their own unit.
 
-        Always the same windows of the episodes kept aside; {} where none were.
+        Always the same windows of the episodes kept aside.
         """
-        if not self.aside.frames:
-            return {}
         policy, rng = _policy(module), np.random.default_rng(0)
         device = next(policy.parameters()).device
-        numbers = rng.permutation(self.aside.frames)[:EXAMINED]
-        batch = {name: part.to(device) for name, part in self.aside.windows(numbers, rng=rng).tensors().items()}
-        generator = torch.Generator(device).manual_seed(0)
-        actions = policy.predict(batch["states"], batch["goals"], generator=generator)
-        error = torch.linalg.vector_norm(actions[:, 0] - batch["actions"][:, -1, 0], dim=-1)
-        return {"loss": float(policy.loss(batch)), "action_error": float(error.mean())}
+        drawn = self.aside.sample(min(EXAMINED, self.aside.frames), rng=rng).tensors()
+        batch = {name: part.to(device) for name, part in drawn.items()}
+        found = policy.predict(
+            batch["states"],
+            batch["actions"][:, :-1, 0],
+            batch["goals"],
+            generator=torch.Generator(device).manual_seed(0),
+        )
+        error = (found - batch["actions"][:, -1])[batch["valid"][:, -1]]
+        return {"loss": float(policy.loss(batch)), "action_rms": float(error.square().sum(dim=-1).mean().sqrt())}
 
     def config(self) -> dict[str, Any]:
         """Method, sizes, columns and settings."""
