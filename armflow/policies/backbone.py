@@ -12,7 +12,7 @@ from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from armflow.robot.errors import StackError
 
-__all__ = ["BackboneConfig", "BackboneError", "CausalTransformer"]
+__all__ = ["BackboneConfig", "BackboneError", "CausalTransformer", "Memory"]
 
 
 class BackboneError(StackError):
@@ -80,8 +80,28 @@ class _Block(nn.Module):
         seen = scaled_dot_product_attention(
             self._split(q), self._split(k), self._split(v), mask, dropout, is_causal=mask is None
         )
+        return self._after(x, seen)
+
+    def _after(self, x: Tensor, seen: Tensor) -> Tensor:
         x = x + self.drop(self.out(seen.transpose(1, 2).reshape(x.shape)))
         return x + self.drop(self.down(gelu(self.up(self.norm_mlp(x)), approximate="tanh")))
+
+    def remember(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values [B, heads, T + 1, width / heads] of tokens [B, T, C], with room for one more."""
+        _, k, v = self.qkv(self.norm_attention(x)).split(x.shape[-1], dim=-1)
+        pad = (0, 0, 0, 1)
+        return nn.functional.pad(self._split(k), pad), nn.functional.pad(self._split(v), pad)
+
+    def extend(self, x: Tensor, memory: tuple[Tensor, Tensor]) -> Tensor:
+        """Map one more token [B, 1, C], given what the block remembers of those before; overwrites the last place."""
+        q, k, v = (self._split(part) for part in self.qkv(self.norm_attention(x)).split(x.shape[-1], dim=-1))
+        keys, values = memory
+        keys[:, :, -1:], values[:, :, -1:] = k, v
+        return self._after(x, scaled_dot_product_attention(q, keys, values))
+
+
+Memory = list[tuple[Tensor, Tensor]]
+"""Keys and values of every block."""
 
 
 class CausalTransformer(nn.Module):
@@ -100,3 +120,18 @@ class CausalTransformer(nn.Module):
             tokens = block(tokens, None, None)
         mask = torch.arange(tokens.shape[1], device=tokens.device) <= read[:, None]
         return self.norm(last(tokens, read, mask))
+
+    def remember(self, tokens: Tensor) -> Memory:
+        """Compute what later tokens need of tokens [B, T, C]; by causality they do not change with what follows."""
+        memory = []
+        for block in self.blocks:
+            memory.append(block.remember(tokens))  # type: ignore[operator]
+            if len(memory) < len(self.blocks):
+                tokens = block(tokens, None, None)
+        return memory
+
+    def extend(self, token: Tensor, memory: Memory) -> Tensor:
+        """Map one more token [B, 1, C] to its output [B, 1, C]; the memory serves for any number of such tokens."""
+        for block, kept in zip(self.blocks, memory, strict=True):
+            token = block.extend(token, kept)  # type: ignore[operator]
+        return self.norm(token)

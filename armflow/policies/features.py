@@ -1,8 +1,9 @@
 """`StateFeatures`: raw states and goals as numbers of order one.
 
 A network that is fed coordinates in a range of half a metre learns slowly what decides about contact: differences of a
-few millimetres. So besides the standardised columns it gets the offsets between the points of a state, and from each
-point to its goal, once linearly and once through tanh(offset / `NEAR`), which resolves what is close.
+few millimetres, and directions. So besides the standardised columns it gets the way between any two points of a state,
+and from each point to its goal: as an offset, as tanh(offset / `NEAR`), which resolves what is close, as a direction, and
+logarithm of its length.
 """
 
 from itertools import combinations
@@ -16,6 +17,7 @@ from armflow.policies.play import PlayFields
 __all__ = ["StateFeatures"]
 
 NEAR = 0.05  # m; offsets below it are resolved finely
+CLOSEST = 1e-3  # m; below it a direction fades out
 FLOOR = 1e-4  # smallest spread that a column is divided by
 
 
@@ -31,46 +33,41 @@ class StateFeatures(nn.Module):
 
     mean: Tensor
     spread: Tensor
-    offset_spread: Tensor
 
     def __init__(self, fields: PlayFields, state_width: int) -> None:
         """Prepare for states with `state_width` columns; `fit` sets mean and spread."""
         super().__init__()
         self.fields = fields
-        seen = set(fields.observe)
+        seen, goal = set(fields.observe), list(fields.goal)
         self._plain = [c for c in fields.observe if c not in fields.angles]
         self._turned = [c for c in fields.observe if c in fields.angles]
         points = [point for point in fields.points if seen.issuperset(point)]
-        pairs = [(a, b) for p, q in combinations(points, 2) for a, b in zip(p, q, strict=False)]
-        self._from, self._to = [a for a, _ in pairs], [b for _, b in pairs]
-        self._goal = list(fields.goal)
-        self.width = len(self._plain) + 2 * len(self._turned) + 2 * len(pairs)
-        self.goal_width = len(self._goal)
-        self.offset_width = 2 * len(self._goal)
+        self._pairs = [(list(a), list(b)) for a, b in combinations(points, 2) if len(a) == len(b)]
+        reached = [point for point in fields.points if set(goal).issuperset(point)]
+        self._aims = [(list(point), [goal.index(c) for c in point]) for point in reached]
+        self._goal = goal
+        self.width = len(self._plain) + 2 * len(self._turned) + sum(3 * len(a) + 1 for a, _ in self._pairs)
+        self.goal_width = len(goal)
+        self.offset_width = 2 * len(goal) + sum(len(point) + 1 for point, _ in self._aims)
         self.register_buffer("mean", torch.zeros(state_width))
         self.register_buffer("spread", torch.ones(state_width))
-        self.register_buffer("offset_spread", torch.ones(len(pairs)))
 
     def fit(self, states: np.ndarray) -> None:
         """Take mean and spread from states [F, S]."""
         self.mean.copy_(torch.from_numpy(states.mean(axis=0)))
         self.spread.copy_(torch.from_numpy(np.maximum(states.std(axis=0), FLOOR)))
-        offsets = states[:, self._to] - states[:, self._from]
-        self.offset_spread.copy_(torch.from_numpy(np.maximum(offsets.std(axis=0), FLOOR)))
 
     def forward(self, states: Tensor) -> Tensor:
         """Features [..., width] of raw states [..., S]."""
-        offsets = states[..., self._to] - states[..., self._from]
-        return torch.cat(
-            [
-                ((states - self.mean) / self.spread)[..., self._plain],
-                torch.sin(states[..., self._turned]),
-                torch.cos(states[..., self._turned]),
-                offsets / self.offset_spread,
-                torch.tanh(offsets / NEAR),
-            ],
-            dim=-1,
-        )
+        parts = [
+            ((states - self.mean) / self.spread)[..., self._plain],
+            torch.sin(states[..., self._turned]),
+            torch.cos(states[..., self._turned]),
+        ]
+        for a, b in self._pairs:
+            offset = states[..., b] - states[..., a]
+            parts += [offset / self.spread[b], torch.tanh(offset / NEAR), *_heading(offset)]
+        return torch.cat(parts, dim=-1)
 
     def goals(self, goals: Tensor) -> Tensor:
         """Features [..., goal_width] of raw goals [..., G]."""
@@ -79,4 +76,13 @@ class StateFeatures(nn.Module):
     def offsets(self, states: Tensor, goals: Tensor) -> Tensor:
         """Features [..., offset_width] of raw goals [..., G] as seen from raw states [..., S]."""
         difference = goals - states[..., self._goal]
-        return torch.cat([difference / self.spread[self._goal], torch.tanh(difference / NEAR)], dim=-1)
+        parts = [difference / self.spread[self._goal], torch.tanh(difference / NEAR)]
+        for _, places in self._aims:
+            parts += _heading(difference[..., places])
+        return torch.cat(parts, dim=-1)
+
+
+def _heading(offset: Tensor) -> tuple[Tensor, Tensor]:
+    """Direction [..., N] and scaled logarithm of the length [..., 1] of offsets [..., N] m."""
+    length = torch.linalg.vector_norm(offset, dim=-1, keepdim=True)
+    return offset / (length + CLOSEST), 0.5 * torch.log((length + CLOSEST) / NEAR)

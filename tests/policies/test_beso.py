@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from armflow.learning.score import Preconditioning
+from armflow.learning.score import SAMPLERS, SCHEDULES, Preconditioning
 from armflow.learning.store.table import EpisodeTable
 from armflow.learning.trainer import TrainConfig, train
 from armflow.policies.agent import PolicyAgent
@@ -36,6 +36,10 @@ def inputs(batch: int, window: int, row: int = 2) -> tuple[torch.Tensor, ...]:
         torch.randn(shape, generator=generator) for shape in ((batch, window, 4), (batch, window, row), (batch, 1, 2))
     )
     return states, actions, goals
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
 
 
 def test_an_action_sees_no_later_state_or_action() -> None:
@@ -100,20 +104,48 @@ def test_guidance_of_one_and_zero_are_the_told_and_the_hidden_goal() -> None:
 
 def test_past_actions_carry_the_noise_of_the_level_at_hand_as_in_training() -> None:
     net, (states, _, goals) = network(), inputs(512, 3)
-    seen: list[tuple[float, torch.Tensor]] = []
-    forward = net.forward
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    remember = net.remember
 
-    def spy(actions: torch.Tensor, noise: torch.Tensor, *rest: object, **named: object) -> torch.Tensor:
-        seen.append((float((4 * noise).exp()), actions))
-        return forward(actions, noise, *rest, **named)  # type: ignore[arg-type]
+    def spy(past: torch.Tensor, noise: torch.Tensor, context: tuple[torch.Tensor, torch.Tensor]) -> object:
+        seen.append((past, noise))
+        return remember(past, noise, context)
 
-    net.forward = spy  # type: ignore[method-assign]
+    net.remember = spy  # type: ignore[method-assign, assignment]
     settings = replace(BesoConfig(), play=net.play)
     BesoPolicy(net, settings).predict(states, torch.zeros(512, 2, 2), goals, generator=torch.Generator().manual_seed(0))
-    assert len(seen) == settings.steps
-    for sigma, actions in seen:
-        spread = actions[:, :-1] / Preconditioning(1.0).c_in(torch.tensor(sigma))
-        assert abs(float(spread.std()) / sigma - 1) < 0.1
+    ((past, noise),) = seen
+    assert len(past) == settings.steps
+    for rows, sigma in zip(past, (4 * noise).exp(), strict=True):
+        spread = rows / Preconditioning(1.0).c_in(sigma)
+        assert abs(float(spread.std() / sigma) - 1) < 0.1
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpm_2", "heun"])
+@pytest.mark.parametrize("window", [1, 3])
+def test_computing_the_last_token_alone_gives_what_the_whole_network_gives(sampler: str, window: int) -> None:
+    net, (states, past, goals) = network(window), inputs(1, window)
+    settings = replace(BesoConfig(), play=net.play, sampler=sampler)
+    edm, noise = Preconditioning(settings.sigma_data), torch.randn(1, window, 2, generator=seeded())
+    context = net.context(states, goals, torch.ones(1))
+    known = net.scaled(past[:, :-1])
+
+    def plain(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        whole = torch.cat([known + sigma * noise[:, :-1], x[:, None]], dim=1)
+        return edm.denoise(lambda rows, c: net(rows, c, context), whole, sigma)[:, -1]
+
+    sigmas = SCHEDULES[settings.schedule](settings.steps, settings.sigma_min, settings.sigma_max).float()
+    expected = net.unscaled(SAMPLERS[sampler](plain, sigmas[0] * noise[:, -1], sigmas))
+    found = BesoPolicy(net, settings).predict(states, past[:, :-1], goals, generator=seeded())
+    torch.testing.assert_close(found[:, 0], expected, atol=1e-4, rtol=1e-4)  # float32 through three evaluations
+
+
+def test_a_batch_of_windows_equals_each_by_itself() -> None:
+    net, (states, past, goals) = network(), inputs(2, 3)
+    policy = BesoPolicy(net, replace(BesoConfig(), play=net.play, sigma_max=0.06))  # hardly any noise to differ by
+    both = policy.predict(states, past[:, :-1], goals, generator=seeded())
+    first = policy.predict(states[:1], past[:1, :-1], goals[:1], generator=seeded())
+    torch.testing.assert_close(both[:1], first, atol=1e-3, rtol=1e-3)
 
 
 def test_beyond_its_own_action_a_past_row_is_hidden() -> None:

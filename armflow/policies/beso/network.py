@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from armflow.policies.backbone import BackboneConfig, CausalTransformer
+from armflow.policies.backbone import BackboneConfig, CausalTransformer, Memory
 from armflow.policies.features import StateFeatures
 from armflow.policies.play import PlayConfig, PlayFields
 
@@ -94,6 +94,31 @@ class ScoreTransformer(nn.Module):
     def hide_ahead(self, rows: Tensor) -> Tensor:
         """Set to 0 what a past row [B, W - 1, H * A] holds beyond its own action: at run time it is not known."""
         return rows * self.own if self.play.chunk > 1 else rows
+
+    def remember(self, past: Tensor, noise: Tensor, context: tuple[Tensor, Tensor]) -> list[Memory]:
+        """Compute, at several noise levels in one pass, all that the last action's token will look back on.
+
+        Args:
+            past: [L, B, W - 1, H * A] the actions before it, noised for each level and scaled by c_in.
+            noise: [L] c_noise.
+            context: From `context`.
+
+        Returns:
+            One memory a level, for `extend`.
+        """
+        levels, batch = past.shape[:2]
+        goal, state = (part.expand(levels, *part.shape).flatten(0, 1) for part in context)
+        sigma = self.sigma_token(noise[:, None]).repeat_interleave(batch, dim=0)[:, None]
+        action = self.action_token(past.flatten(0, 1)) + self.place[self.play.goal_frames : -1]
+        pairs = torch.stack([state[:, :-1], action], dim=2).flatten(1, 2)
+        memory = self.backbone.remember(torch.cat([sigma, goal, pairs, state[:, -1:]], dim=1))
+        parts = [[pair for pair in zip(*(one.chunk(levels) for one in kept), strict=True)] for kept in memory]
+        return [list(level) for level in zip(*parts, strict=True)]
+
+    def extend(self, last: Tensor, memory: Memory) -> Tensor:
+        """Denoise the last row [B, H * A], scaled by c_in, at the noise level of a memory."""
+        token = self.action_token(last) + self.place[-1]
+        return self.head(self.backbone.extend(token[:, None], memory))[:, 0]
 
     def forward(
         self, actions: Tensor, noise: Tensor, context: tuple[Tensor, Tensor], *, last_only: bool = False

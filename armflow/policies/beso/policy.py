@@ -1,13 +1,15 @@
 """`BesoPolicy`: draws actions from a trained score network, with any sampler, schedule and guidance."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from armflow.learning.score import SAMPLERS, SCHEDULES, Denoiser, Preconditioning, guide
+from armflow.learning.score import SAMPLERS, SCHEDULES, Preconditioning, guide
 from armflow.policies.beso.config import BesoConfig
 from armflow.policies.beso.network import ScoreTransformer
+from armflow.policies.beso.single import SingleToken
 
 __all__ = ["BesoPolicy"]
 
@@ -26,6 +28,11 @@ class BesoPolicy:
 
     network: ScoreTransformer
     settings: BesoConfig
+    single: SingleToken = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """See the weights as arrays too."""
+        object.__setattr__(self, "single", SingleToken(self.network))
 
     @torch.no_grad()
     def predict(
@@ -44,31 +51,65 @@ class BesoPolicy:
         """
         network, settings = self.network, self.settings
         batch, window = states.shape[:2]
-        row = network.play.chunk * network.action_width
         sigmas = SCHEDULES[settings.schedule](settings.steps, settings.sigma_min, settings.sigma_max).float()
-        noise = torch.randn((batch, window, row), generator=generator).to(states)
+        noise = torch.randn((batch, window, network.play.chunk * network.action_width), generator=generator).to(states)
         known = network.past_rows(network.scaled(past))
-        told, hidden = (self._denoiser(states, goals, known, noise[:, :-1], keep) for keep in (1.0, 0.0))
-        denoise = guide(told, hidden, settings.guidance)
+
+        def window_seen(keep: float) -> _Window:
+            context = network.context(states, goals, states.new_full((batch,), keep))
+            return _Window(self, context, known, noise[:, :-1], sigmas[:-1])
+
+        denoise = guide(window_seen(1.0), window_seen(0.0), settings.guidance)
         found = SAMPLERS[settings.sampler](denoise, sigmas[0] * noise[:, -1], sigmas, generator=generator)
         return network.unscaled(found.unflatten(-1, (-1, network.action_width)))
 
-    def _denoiser(self, states: Tensor, goals: Tensor, known: Tensor, noise: Tensor, keep: float) -> Denoiser:
-        """Bind a window: maps the noisy last chunk x [B, H A] at sigma [] to its clean estimate.
 
-        Args:
-            states: [B, W, S].
-            goals: [B, F, G].
-            known: [B, W - 1, H A] past actions, scaled.
-            noise: [B, W - 1, H A] their noise, of spread one.
-            keep: 1 to tell the goal, 0 to hide it.
-        """
-        edm = Preconditioning(self.settings.sigma_data)
-        context = self.network.context(states, goals, states.new_full((len(states),), keep))
+@dataclass(slots=True)
+class _Window:
+    """The denoiser of one window: maps the noisy last chunk x [B, H A] at sigma [] to its clean estimate.
 
-        def denoise(x: Tensor, sigma: Tensor) -> Tensor:
-            past = self.network.hide_ahead(known + sigma * noise)
-            whole = torch.cat([past, x[:, None]], dim=1)
-            return edm.denoise(lambda y, c: self.network(y, c, context, last_only=True), whole, sigma)[:, -1]
+    All levels of the schedule are looked at in one pass when the first is asked for. Only the last action's token
+    changes while it is denoised, so that a step computes this one token; see `CausalTransformer.extend`.
 
-        return denoise
+    Attributes:
+        policy: Whose network it is.
+        context: Goal and state tokens.
+        known: [B, W - 1, H A] past actions, scaled.
+        noise: [B, W - 1, H A] their noise, of spread one.
+        levels: [L] noise levels of the schedule, on the CPU.
+    """
+
+    policy: BesoPolicy
+    context: tuple[Tensor, Tensor]
+    known: Tensor
+    noise: Tensor
+    levels: Tensor
+    _seen: dict[float, Any] = field(default_factory=dict)
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        if not self._seen:
+            self._look(self.levels)
+        level = float(sigma)
+        if level not in self._seen:  # samplers of second order stop between the levels
+            self._look(sigma.detach().cpu().reshape(1))
+        edm, seen = Preconditioning(self.policy.settings.sigma_data), self._seen[level]
+        if self._alone:
+            single = self.policy.single
+            return edm.denoise(lambda row, _: torch.from_numpy(single.extend(row[0].numpy(), seen))[None], x, sigma)
+        return edm.denoise(lambda row, _: self.policy.network.extend(row, seen), x, sigma)
+
+    @property
+    def _alone(self) -> bool:
+        """Whether there is one window, in float32 on the CPU."""
+        known = self.known
+        return len(known) == 1 and known.device.type == "cpu" and known.dtype == torch.float32
+
+    def _look(self, levels: Tensor) -> None:
+        """Remember what the window holds at noise levels [L]."""
+        network, edm = self.policy.network, Preconditioning(self.policy.settings.sigma_data)
+        sigma = levels.to(self.known)
+        wide = sigma[:, None, None, None]
+        past = edm.c_in(wide) * network.hide_ahead(self.known + wide * self.noise)
+        memories = network.remember(past, edm.c_noise(sigma), self.context)
+        view = SingleToken.view if self._alone else lambda memory: memory
+        self._seen.update((level, view(memory)) for level, memory in zip(levels.tolist(), memories, strict=True))
