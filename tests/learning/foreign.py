@@ -39,7 +39,7 @@ def write_block_push(folder: Path) -> tuple[Path, list[Episode]]:
         final_observations=final,
         seeds=np.arange(len(LENGTHS), dtype=np.int32),
         solved=np.ones(len(LENGTHS), bool),
-        pushes=np.array([[0, 3], [2, 1], [1, -1]], np.int8),
+        pushes=np.array([[0, 3], [2, 1], [1, -1]], np.int8)[: len(LENGTHS)],
     )
     return folder, [with_last_frame(episode, row) for episode, row in zip(episodes, final, strict=True)]
 
@@ -159,7 +159,7 @@ def write_robomimic(folder: Path) -> tuple[Path, list[Episode]]:
     with h5py.File(folder / "low_dim.hdf5", "w") as file:
         data = file.create_group("data")
         data.attrs["env_args"] = json.dumps({"env_name": "Lift", "env_kwargs": {"control_freq": 25}})
-        for name, episode, rgb in zip(("demo_2", "demo_10", "demo_11"), episodes, colour, strict=True):
+        for name, episode, rgb in zip(("demo_2", "demo_10", "demo_11"), episodes, colour, strict=False):
             demo = data.create_group(name)
             demo.create_dataset("actions", data=episode[ACTION].astype(np.float64), compression="gzip")
             demo["obs/object"], demo["obs/robot0_eef_pos"] = episode[STATE][:, :2], episode[STATE][:, 2:]

@@ -40,12 +40,18 @@ def open_hdf5(path: Path) -> Iterator[Any]:
     """
     import h5py
 
+    with _reading(path, "file"), h5py.File(path, "r", locking=False) as file:
+        yield file
+
+
+@contextmanager
+def _reading(path: Path, field: str) -> Iterator[None]:
+    """Name the file and the place in it where the library finds damage."""
     try:
-        with h5py.File(path, "r", locking=False) as file:
-            yield file
+        yield
     except (*READ_FAULTS, RuntimeError) as error:
         reason = str(error).partition("\n")[0][:200]
-        raise DatasetError(path, "file", f"is no readable HDF5 file ({reason})") from None
+        raise DatasetError(path, field or "file", f"cannot be read as HDF5 ({reason}); copy it again") from None
 
 
 def children(group: Any, path: Path, field: str) -> list[str]:
@@ -57,8 +63,9 @@ def children(group: Any, path: Path, field: str) -> list[str]:
     import h5py
 
     if not isinstance(group, h5py.Group) or len(group) > MOST_CHILDREN:
-        raise DatasetError(path, field, "is not a group of arrays")
-    return [name for name in group if isinstance(name, str)]
+        raise DatasetError(path, field or "file", "is not a group of arrays")
+    with _reading(path, field):
+        return [name for name in group if isinstance(name, str)]
 
 
 def member(group: Any, name: str, path: Path, field: str) -> Any:
@@ -69,16 +76,16 @@ def member(group: Any, name: str, path: Path, field: str) -> Any:
     """
     import h5py
 
-    if name not in children(group, path, field):
+    place = f"{field}/{name}".strip("/")
+    with _reading(path, place):
+        link = group.get(name, getlink=True) if isinstance(group, h5py.Group) else None
+    if link is None:
         have = ", ".join(sorted(children(group, path, field))[:20])
-        raise DatasetError(
-            path, f"{field}/{name}".strip("/"), f"is not there; {field or 'the file'} has {have or 'nothing'}"
-        )
-    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise DatasetError(
-            path, f"{field}/{name}".strip("/"), "is a link; copy the arrays into one file (h5repack, h5copy)"
-        )
-    return group[name]
+        raise DatasetError(path, place, f"is not there; {field or 'the file'} has {have or 'nothing'}")
+    if not isinstance(link, h5py.HardLink):
+        raise DatasetError(path, place, "is a link; copy the arrays into one file (h5repack, h5copy)")
+    with _reading(path, place):
+        return group[name]
 
 
 def read_dataset(group: Any, name: str, path: Path, field: str) -> np.ndarray:
@@ -87,9 +94,17 @@ def read_dataset(group: Any, name: str, path: Path, field: str) -> np.ndarray:
     Raises:
         DatasetError: There is none, it holds other things than numbers, or declares more than the file can hold.
     """
+    place = f"{field}/{name}".strip("/")
+    dataset = member(group, name, path, field)
+    with _reading(path, place):
+        _check_stored(dataset, path, place)
+        return np.asarray(dataset[()])
+
+
+def _check_stored(dataset: Any, path: Path, place: str) -> None:
+    """Refuse what is no array of numbers, lies elsewhere, or declares more than is stored."""
     import h5py
 
-    dataset, place = member(group, name, path, field), f"{field}/{name}".strip("/")
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
         raise DatasetError(path, place, "is not an array")
     size = array_bytes(dataset.shape, dataset.dtype, path, place)
@@ -100,7 +115,6 @@ def read_dataset(group: Any, name: str, path: Path, field: str) -> np.ndarray:
         raise DatasetError(path, place, f"declares {size} bytes but {stored} are stored; the file is damaged")
     chunk = math.prod(dataset.chunks or ()) * dataset.dtype.itemsize
     array_bytes((chunk,), np.dtype(np.uint8), path, place)
-    return np.asarray(dataset[()])
 
 
 def leaves(group: Any, name: str, path: Path, field: str) -> dict[str, np.ndarray]:

@@ -25,6 +25,7 @@ from armflow.learning.store.schema import Feature, Recording, Schema
 __all__ = ["Limits", "Sandbox"]
 
 MOST_HEADER_BYTES = 8 << 20
+CHILD = ("-m", "armflow.learning.store.imports.child")
 QUIET = {"OMP_NUM_THREADS": "1", "BLOSC_NTHREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
 """One thread, and no plug-ins that a file could ask HDF5 to load."""
 
@@ -46,6 +47,8 @@ class Sandbox:
         self.limits = limits or Limits()
         self._process: subprocess.Popen[bytes] | None = None
         self._finalizer: weakref.finalize | None = None
+        self._busy = False
+        self._turn = 0
 
     def read(self, layout: str, path: Path) -> Source:
         """Read a file or folder as `LAYOUTS[layout].read` would, in the child.
@@ -62,10 +65,11 @@ class Sandbox:
         if self._finalizer is not None:
             self._finalizer()
         self._process = self._finalizer = None
+        self._busy = False
 
     def _start(self) -> subprocess.Popen[bytes]:
         """Start a child that waits for requests."""
-        command = [sys.executable, "-m", "armflow.learning.store.imports.child", str(self.limits.memory)]
+        command = [sys.executable, *CHILD, str(self.limits.memory)]
         paths = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
         environment = os.environ | QUIET | {"PYTHONPATH": paths}
         pipe, quiet = subprocess.PIPE, subprocess.DEVNULL
@@ -74,26 +78,30 @@ class Sandbox:
         return process
 
     def _request(self, layout: str, path: Path) -> None:
-        """Ask for a file; a child that is in the middle of another one is replaced."""
+        """Ask for a file; a child that is in the middle of another one, or has died, is replaced."""
+        if self._busy or (self._process is not None and self._process.poll() is not None):
+            self.close()
         process = self._process or self._start()
         line = json.dumps({"layout": layout, "path": str(path.absolute())}) + "\n"
         try:
             assert process.stdin is not None
             process.stdin.write(line.encode())
+            self._busy, self._turn = True, self._turn + 1
         except OSError as error:
             self.close()
             raise DatasetError(path, "reader", f"could not be started: {error}") from None
 
     def _recordings(self, schema: Schema, path: Path) -> Iterator[Recording]:
         """The episodes that the child sends; the child is ended when the caller stops before the last one."""
-        whole = False
+        turn = self._turn
         try:
             while (header := self._expect("recording", path))["kind"] != "end":
                 arrays = {name: self._array(name, dtype, shape, path) for name, dtype, shape in header["arrays"]}
                 yield Recording(arrays, arrays.pop("stamps"), header["task"])
-            whole = True
+                if turn != self._turn:
+                    raise DatasetError(path, "reader", "was given another file meanwhile; use a sandbox of its own")
         finally:
-            if not whole:
+            if self._busy and turn == self._turn:
                 self.close()
 
     def _expect(self, kind: str, path: Path) -> dict[str, Any]:
@@ -104,6 +112,7 @@ class Sandbox:
         """
         size = int.from_bytes(self._receive(8, path), "little")
         header = json.loads(self._receive(min(size, MOST_HEADER_BYTES), path))
+        self._busy = header["kind"] == kind
         if header["kind"] == "error":
             raise DatasetError(header["path"], header["field"], header["reason"])
         assert header["kind"] in (kind, "end"), header["kind"]
