@@ -7,7 +7,7 @@ import io
 import re
 import sys
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from armflow import __version__
 from armflow.robot.errors import StackError
@@ -22,6 +22,7 @@ COMMANDS = {
     "eval": ("armflow.launch.evaluate", "Evaluate"),
     "play": ("armflow.launch.play", "Play"),
     "train": ("armflow.launch.train", "Train"),
+    "data": ("armflow.launch.data", "Data"),
     "perceive": ("armflow.launch.perceive", "Perceive"),
     "bench": ("armflow.launch.bench", "Bench"),
     "new-arm": ("armflow.launch.new_arm", "NewArm"),
@@ -103,7 +104,11 @@ def one_line(complaint: str, arguments: Sequence[str]) -> str:
 def _choices(arguments: Sequence[str]) -> list[str]:
     if not arguments or arguments[0] not in COMMANDS:
         return list(COMMANDS)
-    fields = dataclasses.fields(_load(arguments[0]))  # type: ignore[arg-type]
+    command: Any = _load(arguments[0])
+    parts: dict[str, Any] = getattr(command, "PARTS", {})  # commands of the command
+    if parts and (len(arguments) < 2 or arguments[1] not in parts):
+        return list(parts)
+    fields = dataclasses.fields(parts[arguments[1]] if parts else command)
     return [f"--{field.name.replace('_', '-')}" for field in fields]
 
 

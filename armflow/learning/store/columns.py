@@ -1,6 +1,7 @@
 """Numpy arrays to parquet columns and back, without trusting the file."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import pyarrow.parquet as pq
 from armflow.learning.store.errors import DatasetError, reading
 from armflow.learning.store.schema import Feature
 
-__all__ = ["MOST_BYTES", "open_parquet", "read_columns", "read_rows", "to_arrow", "to_numpy", "write_table"]
+__all__ = ["MOST_BYTES", "ParquetFile", "open_parquet", "read_rows", "to_arrow", "to_numpy", "write_table"]
 
 MOST_BYTES = 64 << 30  # of one column in memory; more is refused as a damaged header
+MOST_ROWS = 1 << 32  # in one row group
 STRING_LIMIT, CONTAINER_LIMIT = 64 << 20, 4 << 20  # of parquet's own metadata
 
 
@@ -59,64 +61,86 @@ def _number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
 
 
-def open_parquet(path: Path, root: Path) -> pq.ParquetFile:
+@dataclass(frozen=True, slots=True)
+class ParquetFile:
+    """An open parquet file.
+
+    Attributes:
+        name: Its path in the dataset, for messages.
+        file: The open file.
+        ends: The row after the last of each row group.
+    """
+
+    name: str
+    file: pq.ParquetFile
+    ends: np.ndarray
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of all row groups."""
+        return int(self.ends[-1]) if len(self.ends) else 0
+
+    def read(self, names: list[str], rows: tuple[int, int] | None = None) -> pa.Table:
+        """Read some columns, of all rows or of rows `rows[0]` to `rows[1]`.
+
+        Raises:
+            DatasetError: A column or a row is missing or cannot be decoded.
+        """
+        with reading(self.name, "columns"):
+            missing = set(names) - set(self.file.schema_arrow.names)
+            if missing:
+                raise DatasetError(self.name, sorted(missing)[0], "no such column")
+            table = self._read(names, (0, self.rows) if rows is None else rows)
+            if table.nbytes > MOST_BYTES:
+                raise DatasetError(self.name, "columns", f"{table.nbytes} bytes; at most {MOST_BYTES >> 30} GiB")
+            table.validate()
+            return table
+
+    def _read(self, names: list[str], rows: tuple[int, int]) -> pa.Table:
+        if not 0 <= rows[0] < rows[1] <= self.rows:
+            raise DatasetError(self.name, "rows", f"holds {self.rows}, not rows {rows[0]} to {rows[1]}")
+        first, last = np.searchsorted(self.ends, [rows[0], rows[1] - 1], side="right")
+        before = int(self.ends[first - 1]) if first else 0
+        table = self.file.read_row_groups(list(range(first, last + 1)), columns=names, use_threads=False)
+        if table.num_rows != self.ends[last] - before:
+            raise DatasetError(self.name, "rows", f"decodes {table.num_rows} rows, not {self.ends[last] - before}")
+        return table.slice(rows[0] - before, rows[1] - rows[0])
+
+
+def open_parquet(path: Path, root: Path) -> ParquetFile:
     """Open a parquet file with limits on what its header may ask for and with checksums.
 
     Raises:
         DatasetError: Not a readable parquet file.
     """
-    with reading(path.relative_to(root), "parquet"):
+    name = str(path.relative_to(root))
+    with reading(name, "parquet"):
         if not path.is_file():
-            raise DatasetError(path.relative_to(root), "file", "is missing")
-        return pq.ParquetFile(
+            raise DatasetError(name, "file", "is missing")
+        file = pq.ParquetFile(
             path,
             memory_map=True,
             thrift_string_size_limit=STRING_LIMIT,
             thrift_container_size_limit=CONTAINER_LIMIT,
             page_checksum_verification=True,
         )
-
-
-def read_columns(file: pq.ParquetFile, names: list[str], path: object, rows: tuple[int, int] | None = None) -> pa.Table:
-    """Read some columns, of all rows or of rows `rows[0]` to `rows[1]`.
-
-    Raises:
-        DatasetError: A column or a row is missing or cannot be decoded.
-    """
-    with reading(path, "columns"):
-        missing = set(names) - set(file.schema_arrow.names)
-        if missing:
-            raise DatasetError(path, sorted(missing)[0], "no such column")
-        table = file.read(columns=names, use_threads=False) if rows is None else _read_rows(file, names, path, rows)
-        if table.nbytes > MOST_BYTES:
-            raise DatasetError(path, "columns", f"{table.nbytes} bytes do not fit into {MOST_BYTES >> 30} GiB")
-        table.validate()
-        return table
-
-
-def _read_rows(file: pq.ParquetFile, names: list[str], path: object, rows: tuple[int, int]) -> pa.Table:
-    sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
-    ends = np.cumsum(sizes, dtype=np.int64)
-    if min(sizes, default=0) < 0 or not len(ends) or not 0 <= rows[0] < rows[1] <= ends[-1]:
-        raise DatasetError(path, "rows", f"rows {rows[0]} to {rows[1]} are not among {int(ends[-1]) if sizes else 0}")
-    first, last = np.searchsorted(ends, [rows[0], rows[1] - 1], side="right")
-    table = file.read_row_groups(list(range(first, last + 1)), columns=names, use_threads=False)
-    return table.slice(rows[0] - (int(ends[first]) - sizes[first]), rows[1] - rows[0])
+        sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+        if min(sizes, default=0) < 0 or max(sizes, default=0) > MOST_ROWS:
+            raise DatasetError(name, "row groups", f"of {min(sizes)} to {max(sizes)} rows")
+        return ParquetFile(name, file, np.cumsum(sizes, dtype=np.int64))
 
 
 def read_rows(path: Path, root: Path, most_rows: int) -> list[dict]:
-    """Read a small parquet table as a list of rows.
+    """Read a small parquet table, without its statistics, as a list of rows.
 
     Raises:
         DatasetError: Missing, unreadable, or more rows than `most_rows`.
     """
     file = open_parquet(path, root)
-    name = path.relative_to(root)
-    with reading(name, "rows"):
-        if file.metadata.num_rows > most_rows:
-            raise DatasetError(name, "rows", f"{file.metadata.num_rows} rows; at most {most_rows}")
-        names = [n for n in file.schema_arrow.names if not n.startswith("stats/")]
-        return read_columns(file, names, name).to_pylist()
+    with reading(file.name, "rows"):
+        if not 0 < file.rows <= most_rows:
+            raise DatasetError(file.name, "rows", f"{file.rows} rows; it must be 1 to {most_rows}")
+        return file.read([name for name in file.file.schema_arrow.names if not name.startswith("stats/")]).to_pylist()
 
 
 def write_table(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> None:

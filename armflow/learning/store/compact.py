@@ -17,7 +17,7 @@ from av.error import FFmpegError
 
 from armflow.learning.files import WriteError, make_folder, replacing, write_json
 from armflow.learning.store import layout
-from armflow.learning.store.columns import open_parquet, read_columns, write_table
+from armflow.learning.store.columns import open_parquet, write_table
 from armflow.learning.store.entries import Entry, Seal, joined_entries, read_seal, read_tasks, waiting_entries
 from armflow.learning.store.episode_writer import checksum
 from armflow.learning.store.errors import DatasetError, reading
@@ -136,7 +136,7 @@ class _Joiner:
     def _data(self, entry: Entry, start: int) -> pa.Table:
         file = open_parquet(self.root / entry.data, self.root)
         names = [name for name, feature in self.info.schema.features.items() if not feature.moving]
-        table = read_columns(file, [*names, "timestamp", "frame_index"], entry.data)
+        table = file.read([*names, "timestamp", "frame_index"])
         if table.num_rows != entry.length:
             raise DatasetError(entry.data, "rows", f"{table.num_rows}; the seal says {entry.length}")
         count, task = entry.length, self.tasks.index(entry.task)
@@ -145,7 +145,7 @@ class _Joiner:
         return table.append_column("task_index", pa.array(np.full(count, task)))
 
     def _capture(self, entry: Entry) -> pa.Table:
-        table = read_columns(open_parquet(self.root / entry.capture, self.root), ["stamp"], entry.capture)
+        table = open_parquet(self.root / entry.capture, self.root).read(["stamp"])
         return table.append_column("episode_index", pa.array(np.full(entry.length, entry.index)))
 
     def _write(self, name: str, tables: Iterator[pa.Table]) -> None:
@@ -188,8 +188,7 @@ class _Joiner:
         place = (0, 0)
         announced = len(self.joined)
         for path in paths:
-            file = open_parquet(path, self.root)
-            numbers = read_columns(file, ["episode_index"], path.relative_to(self.root))["episode_index"].to_pylist()
+            numbers = open_parquet(path, self.root).read(["episode_index"])["episode_index"].to_pylist()
             if not numbers or min(numbers) >= announced:
                 path.unlink()  # left over from a run that was stopped before it was announced
             else:

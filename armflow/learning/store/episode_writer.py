@@ -1,5 +1,6 @@
 """One running episode: numbers in memory, pictures encoded as they come, sealed when it ends."""
 
+import json
 import shutil
 import zlib
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from av.error import FFmpegError
 
-from armflow.learning.files import WriteError, sync, write_json
+from armflow.learning.files import WriteError, sync
 from armflow.learning.store import layout
 from armflow.learning.store.columns import to_arrow, write_table
 from armflow.learning.store.schema import Feature, Schema
@@ -34,7 +35,7 @@ class EpisodeWriter:
     """Writes one episode into a folder of its own that gets its name when it is whole."""
 
     def __init__(self, root: Path, index: int, task: str, schema: Schema) -> None:
-        self.schema, self.task, self.index = schema, task, index
+        self.schema, self.task = schema, task
         self.folder = layout.episode_folder(root, index)
         self.part = self.folder.with_name(self.folder.name + ".part")
         self._blocks: dict[str, list[np.ndarray]] = {n: [] for n, f in schema.features.items() if not f.moving}
@@ -81,8 +82,11 @@ class EpisodeWriter:
         """Frames so far."""
         return sum(len(block) for block in self._stamps)
 
-    def seal(self) -> None:
+    def seal(self, *, durable: bool) -> None:
         """Finish the episode: from here on it survives whatever happens to this process.
+
+        Args:
+            durable: Wait for the disk, so that it survives a power failure as well.
 
         Raises:
             WriteError: The disk is full; the episode is not there, everything before it is.
@@ -99,14 +103,17 @@ class EpisodeWriter:
             stamps = pa.table({"stamp": np.concatenate(self._stamps)})
             write_table(self.part / "capture.parquet", [stamps], stamps.schema)
             files = sorted(self.part.iterdir())
-            for file in files:
-                sync(file)
             stats = {name: to_lists(number_statistics(array)) for name, array in columns.items()}
             stats |= {name: to_lists(counter.statistics()) for name, (_, counter) in self._videos.items()}
             marks = {file.name: checksum(file) for file in files}
-            write_json(self.part / "seal.json", {"length": length, "task": self.task, "files": marks, "stats": stats})
+            seal = {"length": length, "task": self.task, "files": marks, "stats": stats}
+            (self.part / "seal.json").write_text(json.dumps(seal, allow_nan=False))
+            if durable:
+                for path in (*files, self.part / "seal.json", self.part):
+                    sync(path)
             self.part.replace(self.folder)
-            sync(self.folder.parent)
+            if durable:
+                sync(self.folder.parent)
         except (OSError, FFmpegError, pa.ArrowException) as error:
             raise WriteError(self.part, str(error)) from error
 

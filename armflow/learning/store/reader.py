@@ -1,24 +1,24 @@
 """Reads datasets: episode by episode with pictures, or all numbers at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from armflow.learning.store.columns import open_parquet, read_columns, to_numpy
+from armflow.learning.store.columns import ParquetFile, open_parquet, to_numpy
 from armflow.learning.store.entries import Entry, joined_entries, waiting_entries
 from armflow.learning.store.errors import DatasetError
 from armflow.learning.store.info import Info, read_info
 from armflow.learning.store.schema import Feature, Recording, Schema
 from armflow.learning.store.table import EpisodeTable
-from armflow.learning.store.video import decode
+from armflow.learning.store.video import decode_each
 from armflow.robot.errors import ChoiceError
 
 __all__ = ["Dataset", "Episode", "open_dataset"]
 
 STAMP = Feature("float64", (1,))
+MOST_OPEN = 4  # files kept open; their headers are long
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,13 @@ class Dataset:
         directory: Where it lies.
         info: What its info.json says.
         entries: Where each episode lies, finished episodes that are not yet joined included.
+        starts: [E + 1] number of each episode's first frame in the whole dataset, and of all frames at the end.
     """
 
     def __init__(self, directory: Path, info: Info, entries: list[Entry]) -> None:
         self.directory, self.info, self.entries = directory, info, entries
-        self._open: tuple[str, pq.ParquetFile] | None = None
+        self.starts = np.cumsum([0, *(entry.length for entry in entries)], dtype=np.int64)
+        self._files: dict[str, ParquetFile] = {}
 
     @property
     def schema(self) -> Schema:
@@ -56,7 +58,7 @@ class Dataset:
     @property
     def frames(self) -> int:
         """Frames of all episodes together."""
-        return sum(entry.length for entry in self.entries)
+        return int(self.starts[-1])
 
     def read(self, index: int, names: Sequence[str] | None = None) -> Recording:
         """Read one episode, with its pictures.
@@ -73,12 +75,10 @@ class Dataset:
             raise ChoiceError("episode", index, [f"0 to {len(self.entries) - 1}"])
         entry = self.entries[index]
         features = {name: self._feature(name) for name in (self.schema.features if names is None else names)}
-        arrays = self._numbers(entry, {name: f for name, f in features.items() if not f.moving})
+        arrays = self.numbers(entry, {name: f for name, f in features.items() if not f.moving})
         for name, feature in features.items():
             if feature.moving:
-                file, first = entry.videos[name]
-                span = (first, first + entry.length)
-                arrays[name] = decode(self.directory / file, file, feature, self.schema.fps, span)
+                arrays[name] = np.stack(list(self.pictures(entry, name)))
         return Recording({name: arrays[name] for name in features}, self.stamps(index), entry.task)
 
     def stamps(self, index: int) -> np.ndarray:
@@ -89,8 +89,7 @@ class Dataset:
         """
         entry = self.entries[index]
         if (self.directory / entry.capture).is_file():
-            file = open_parquet(self.directory / entry.capture, self.directory)
-            table = read_columns(file, ["stamp"], entry.capture, entry.rows)
+            table = self._parquet(entry.capture).read(["stamp"], entry.rows)
             stamps = to_numpy(table["stamp"], STAMP, entry.capture, "stamp")
         else:
             stamps = np.arange(entry.length) / self.schema.fps
@@ -113,8 +112,8 @@ class Dataset:
         if not self.entries:
             raise DatasetError(self.directory, "episodes", "there are none")
         blocks = [self._block(group, features) for group in self._groups()]
-        starts = np.concatenate([[0], np.cumsum([entry.length for entry in self.entries])]).astype(np.int64)
-        return EpisodeTable({name: np.concatenate([block[name] for block in blocks]) for name in features}, starts)
+        arrays = {name: np.concatenate([block[name] for block in blocks]) for name in features}
+        return EpisodeTable(arrays, self.starts)
 
     def column(self, name: str, feature: Feature) -> np.ndarray:
         """Read one column of numbers of all episodes, one of the writer's own such as "index" included: [F, ...].
@@ -123,6 +122,24 @@ class Dataset:
             DatasetError: No such column, or a damaged file.
         """
         return np.concatenate([self._block(group, {name: feature})[name] for group in self._groups()])
+
+    def numbers(self, entry: Entry, features: dict[str, Feature]) -> dict[str, np.ndarray]:
+        """Read columns of numbers of one episode, the writer's own such as "index" included: name to [T, ...].
+
+        Raises:
+            DatasetError: No such column, or a damaged file.
+        """
+        return self._columns(entry.data, entry.rows, features)
+
+    def pictures(self, entry: Entry, name: str) -> Iterator[np.ndarray]:
+        """Decode one camera's pictures of one episode, one after the other.
+
+        Raises:
+            DatasetError: A picture that cannot be decoded; names the frame.
+        """
+        file, first = entry.videos[name]
+        span = (first, first + entry.length)
+        return decode_each(self.directory / file, file, self.schema.features[name], self.schema.fps, span)
 
     def _groups(self) -> list[list[Entry]]:
         """Episodes of one data file each, in order."""
@@ -135,24 +152,21 @@ class Dataset:
         return groups
 
     def _block(self, group: list[Entry], features: dict[str, Feature]) -> dict[str, np.ndarray]:
-        path, rows = group[0].data, (group[0].rows[0], group[-1].rows[1])
-        file = self._parquet(path)
-        whole = rows == (0, file.metadata.num_rows)
-        table = read_columns(file, list(features), path, None if whole else rows)
-        if table.num_rows != rows[1] - rows[0]:
-            raise DatasetError(path, "rows", f"{table.num_rows} rows; the episodes need {rows[1] - rows[0]}")
-        return {name: to_numpy(table[name], feature, path, name) for name, feature in features.items()}
+        return self._columns(group[0].data, (group[0].rows[0], group[-1].rows[1]), features)
 
-    def _numbers(self, entry: Entry, features: dict[str, Feature]) -> dict[str, np.ndarray]:
+    def _columns(self, path: str, rows: tuple[int, int], features: dict[str, Feature]) -> dict[str, np.ndarray]:
         if not features:
             return {}
-        table = read_columns(self._parquet(entry.data), list(features), entry.data, entry.rows)
-        return {name: to_numpy(table[name], feature, entry.data, name) for name, feature in features.items()}
+        table = self._parquet(path).read(list(features), rows)
+        return {name: to_numpy(table[name], feature, path, name) for name, feature in features.items()}
 
-    def _parquet(self, path: str) -> pq.ParquetFile:
-        if self._open is None or self._open[0] != path:
-            self._open = (path, open_parquet(self.directory / path, self.directory))
-        return self._open[1]
+    def _parquet(self, path: str) -> ParquetFile:
+        """Open a file, or take it from the last few that were opened."""
+        if path not in self._files:
+            while len(self._files) >= MOST_OPEN:
+                self._files.pop(next(iter(self._files))).file.close()
+            self._files[path] = open_parquet(self.directory / path, self.directory)
+        return self._files[path]
 
     def _feature(self, name: str) -> Feature:
         if name not in self.schema.features:

@@ -1,6 +1,6 @@
 """meta/stats.json: the statistics of a whole dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,9 @@ def read_statistics(root: Path) -> dict[str, Statistics]:
     return result
 
 
-def write_statistics(root: Path, info: Info, entries: list[Entry], pictures: dict[str, Sequence[Statistics]]) -> None:
+def write_statistics(
+    root: Path, info: Info, entries: list[Entry], pictures: Mapping[str, Sequence[Statistics]]
+) -> None:
     """Write meta/stats.json.
 
     Args:
@@ -67,7 +69,7 @@ def write_statistics(root: Path, info: Info, entries: list[Entry], pictures: dic
     write_json(root / layout.STATS, result)
 
 
-def _old_pictures(root: Path, episodes: int, pictures: dict[str, Sequence[Statistics]]) -> dict[str, Statistics]:
+def _old_pictures(root: Path, episodes: int, pictures: Mapping[str, Sequence[Statistics]]) -> dict[str, Statistics]:
     try:
         old = read_statistics(root)
     except DatasetError:

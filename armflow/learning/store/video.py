@@ -18,11 +18,13 @@ from armflow.learning.store.errors import DatasetError, reading
 from armflow.learning.store.schema import DEPTH_CODES, Feature
 from armflow.robot.errors import ShapeError
 
-__all__ = ["VideoWriter", "decode", "frame_rate", "join_videos", "video_facts", "video_frames"]
+__all__ = ["VideoWriter", "decode_each", "frame_rate", "join_videos", "video_facts", "video_frames"]
 
 KEYFRAMES = 10  # a picture that can be decoded alone every so many
 COLOUR = {"crf": "18", "preset": "veryfast", "g": str(KEYFRAMES), "bf": "0"}
-DEPTH = {"preset": "ultrafast", "x265-params": f"lossless=1:bframes=0:keyint={KEYFRAMES}:log-level=none:pools=none"}
+DEPTH_TUNING = "ctu=16:max-tu-size=16:fast-intra=1:rc-lookahead=0:scenecut=0:aq-mode=0"  # half the time, 3 % more bytes
+DEPTH_LOSSLESS = f"lossless=1:bframes=0:keyint={KEYFRAMES}:log-level=none:pools=none:{DEPTH_TUNING}"
+DEPTH = {"preset": "ultrafast", "x265-params": DEPTH_LOSSLESS}
 SMALLEST = 16  # px, what HEVC can encode
 
 
@@ -134,24 +136,29 @@ def _like(target: OutputContainer, video: VideoStream) -> VideoStream:
     return stream
 
 
-def decode(path: Path, name: str, feature: Feature, fps: float, frames: tuple[int, int]) -> np.ndarray:
-    """Decode frames `frames[0]` to `frames[1]` of a video, counted from its first.
+def decode_each(path: Path, name: str, feature: Feature, fps: float, frames: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Decode frames `frames[0]` to `frames[1]` of a video, counted from its first, one after the other.
 
-    Returns:
-        [T, H, W, 3] uint8 or [T, H, W] uint16.
+    Args:
+        path: The file.
+        name: What to call it in errors.
+        feature: Colour or depth, and its size.
+        fps: Frames a second, Hz.
+        frames: The first, and the one after the last.
+
+    Yields:
+        [H, W, 3] uint8 or [H, W] uint16.
 
     Raises:
-        DatasetError: Another resolution, missing or undecodable frames; names the frame.
+        DatasetError: Another resolution, missing or undecodable frames; names the frame of the file.
     """
-    found: list[np.ndarray] = []
     with reading(name, "video"):
         if not path.is_file():
             raise DatasetError(name, "file", "is missing")
         for index, picture in enumerate(_pictures(path, name, feature, fps, frames), start=frames[0]):
             if picture is None:
-                raise DatasetError(name, f"frame {index}", "cannot be decoded")
-            found.append(picture)
-        return np.stack(found)
+                raise DatasetError(name, f"picture {index} of the file", "cannot be decoded")
+            yield picture
 
 
 def _pictures(

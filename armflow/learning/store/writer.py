@@ -60,8 +60,16 @@ class DatasetWriter:
         WriteError: The place is not writable, or the disk is full.
     """
 
-    def __init__(self, directory: str | Path, schema: Schema) -> None:
-        self.directory, self.schema = make_folder(directory), schema
+    def __init__(self, directory: str | Path, schema: Schema, *, durable: bool = True) -> None:
+        """Open a dataset for writing.
+
+        Args:
+            directory: A folder; made where there is none.
+            schema: What every episode holds.
+            durable: Wait for the disk after every episode, so that it survives a power failure and not only the end
+                of this process. Copying from another place needs no such waits.
+        """
+        self.directory, self.schema, self.durable = make_folder(directory), schema, durable
         self._running: EpisodeWriter | None = None
         self._closed = False
         self._lock = Lock(self.directory)
@@ -86,7 +94,8 @@ class DatasetWriter:
                     self.directory, f"episode {following}", "is damaged; run `armflow data repair` first"
                 )
             return following
-        if any((self.directory / name).exists() for name in ("meta", "data", "videos")):
+        there = any((self.directory / name).exists() for name in ("data", "videos", "meta/episodes"))
+        if there or any((self.directory / layout.RECORDING).glob("episode-*")):
             raise DatasetError(self.directory, layout.INFO, "is missing; run `armflow data repair` first")
         make_folder(self.directory / "meta")
         info = Info(self.schema, Counts())
@@ -139,7 +148,7 @@ class DatasetWriter:
             self.abandon()
             return
         try:
-            episode.seal()
+            episode.seal(durable=self.durable)
         except BaseException:
             self.abandon()
             raise
