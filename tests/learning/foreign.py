@@ -1,6 +1,8 @@
 """Small files in the layouts of others, with the arrays that an importer must find in them."""
 
 import json
+import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,19 +64,30 @@ def with_last_frame(episode: Episode, last: np.ndarray) -> Episode:
     }
 
 
-def pictures(seed: int, *shape: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+def pictures(seed: int, frames: int) -> np.ndarray:
+    """Soft ramps [frames, 16, 16, 3] that a video codec keeps well; no two frames are alike."""
+    t, row, column, channel = np.ogrid[:frames, :16, :16, :3]
+    return (20 + 9 * seed + 5 * t + 4 * row + 3 * column + 20 * channel).astype(np.uint8)
+
+
+def write_tensor(file: Path, array: np.ndarray) -> None:
+    """Write a float32 array as torch.save writes a tensor: its pickle in opcodes, its numbers beside it."""
+    number, text = lambda n: b"J" + struct.pack("<i", n), lambda t: b"X" + struct.pack("<I", len(t)) + t.encode()
+    sizes = [b"(" + b"".join(map(number, row)) + b"t" for row in (array.shape, np.array(array.strides) // 4)]
+    storage = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu") + number(array.size) + b"tQ"
+    tensor = storage + number(0) + b"".join(sizes) + b"\x89ccollections\nOrderedDict\n)R"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("goals/data.pkl", b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(" + tensor + b"tR.")
+        archive.writestr("goals/data/0", array.tobytes())
 
 
 def write_kitchen(folder: Path) -> tuple[Path, list[Episode]]:
-    import torch
-
     full, actions = [walk(i, n, 60) for i, n in enumerate(LENGTHS)], [walk(50 + i, n, 9) for i, n in enumerate(LENGTHS)]
     goals = [np.eye(7, dtype=np.float32)[np.arange(n) % 7] for n in LENGTHS]
     np.save(folder / "observations_seq.npy", padded(full, 9).swapaxes(0, 1))
     np.save(folder / "actions_seq.npy", padded(actions, 9).swapaxes(0, 1))
     np.save(folder / "existence_mask.npy", mask(9).T)
-    torch.save(torch.from_numpy(padded(goals, 9).swapaxes(0, 1).copy()), folder / "onehot_goals.pth")
+    write_tensor(folder / "onehot_goals.pth", np.ascontiguousarray(padded(goals, 9).swapaxes(0, 1)))
     episodes = zip(full, actions, goals, strict=True)
     return folder, [{STATE: s[:, :30], ACTION: a, "goal.one_hot": g} for s, a, g in episodes]
 
@@ -83,8 +96,8 @@ def write_calvin(folder: Path, frames: tuple[int, ...] = (4, 2)) -> tuple[Path, 
     index, ids, episodes = 100, [], []
     for e, count in enumerate(frames):
         action, robot, scene = walk(e, count, 7), walk(10 + e, count, 15), walk(20 + e, count, 24)
-        rgb, hand, codes = pictures(e, count, 6, 8, 3), pictures(9 + e, count, 4, 4, 3), np.arange(count * 48) + 1
-        depth = codes.reshape(count, 6, 8).astype(np.uint16)
+        rgb, hand, codes = pictures(e, count), pictures(4 + e, count), np.arange(count * 24 * 32) + 1
+        depth = codes.reshape(count, 24, 32).astype(np.uint16)
         for t in range(count):
             arrays = {"rel_actions": action[t].astype(np.float64), "actions": action[t], "robot_obs": robot[t]}
             arrays |= {"scene_obs": scene[t], "rgb_static": rgb[t], "rgb_gripper": hand[t]}
@@ -120,7 +133,7 @@ def write_zarr_array(folder: Path, array: np.ndarray, chunk: int, compressor: st
 def write_zarr(folder: Path) -> tuple[Path, list[Episode]]:
     root = folder / "pusht.zarr"
     episodes = plain_episodes(5, 2)
-    colour = [pictures(i, n, 6, 6, 3) for i, n in enumerate(LENGTHS)]
+    colour = [pictures(i, n) for i, n in enumerate(LENGTHS)]
     write_zarr_array(root / "data" / "state", np.concatenate([e[STATE] for e in episodes]), 5, "blosc")
     write_zarr_array(root / "data" / "action", np.concatenate([e[ACTION] for e in episodes]), 7, "zstd")
     write_zarr_array(root / "data" / "img", np.concatenate(colour).astype(np.float32), 6, "zlib")
@@ -155,7 +168,7 @@ def write_robomimic(folder: Path) -> tuple[Path, list[Episode]]:
     import h5py
 
     episodes = plain_episodes(5, 7)
-    colour = [pictures(i, n, 6, 6, 3) for i, n in enumerate(LENGTHS)]
+    colour = [pictures(i, n) for i, n in enumerate(LENGTHS)]
     with h5py.File(folder / "low_dim.hdf5", "w") as file:
         data = file.create_group("data")
         data.attrs["env_args"] = json.dumps({"env_name": "Lift", "env_kwargs": {"control_freq": 25}})
@@ -163,7 +176,7 @@ def write_robomimic(folder: Path) -> tuple[Path, list[Episode]]:
             demo = data.create_group(name)
             demo.create_dataset("actions", data=episode[ACTION].astype(np.float64), compression="gzip")
             demo["obs/object"], demo["obs/robot0_eef_pos"] = episode[STATE][:, :2], episode[STATE][:, 2:]
-            demo.create_dataset("obs/agentview_image", data=rgb, chunks=(1, 6, 6, 3), compression="lzf")
+            demo.create_dataset("obs/agentview_image", data=rgb, chunks=(1, 16, 16, 3), compression="lzf")
             demo["states"] = np.zeros((len(rgb), 30))
     images = ({"observation.images.agentview": rgb} for rgb in colour)
     return folder / "low_dim.hdf5", [episode | image for episode, image in zip(episodes, images, strict=True)]

@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,19 @@ from tests.learning import foreign
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "block_push_oracle"
 
 
+@pytest.fixture(scope="module")
+def reader() -> Iterator[Sandbox]:
+    """One child process for all tests that need no fresh one."""
+    shared = Sandbox()
+    yield shared
+    shared.close()
+
+
 @pytest.mark.parametrize("name", foreign.WRITERS)
-def test_each_layout_is_told_from_its_content_and_read_back_number_for_number(name, tmp_path):
+def test_each_layout_is_told_from_its_content_and_read_back_number_for_number(name, tmp_path, reader):
     path, wanted = foreign.WRITERS[name](tmp_path)
     assert detect_layout(path).name == name
-    recordings, schema = read_source(path)
+    recordings, schema = read_source(path, sandbox=reader)
     found = list(recordings)
     assert len(found) == len(wanted)
     for recording, arrays in zip(found, wanted, strict=True):
@@ -131,15 +140,15 @@ def test_a_giant_declared_size_takes_no_memory(tmp_path):
         read_source(path)
 
 
-def test_a_tensor_file_that_names_other_code_is_refused(tmp_path):
+def test_a_tensor_file_that_names_other_code_is_refused(tmp_path, reader):
     path, _ = foreign.write_kitchen(tmp_path)
     with zipfile.ZipFile(path / "onehot_goals.pth", "w") as archive:
         archive.writestr("goals/data.pkl", pickle.dumps(print))
     with pytest.raises(DatasetError, match=r"builtins\.print is no part of a tensor"):
-        read_source(path)
+        read_source(path, sandbox=reader)
 
 
-def test_links_out_of_an_hdf5_file_are_not_followed(tmp_path):
+def test_links_out_of_an_hdf5_file_are_not_followed(tmp_path, reader):
     import h5py
 
     path, _ = foreign.write_robomimic(tmp_path)
@@ -147,7 +156,7 @@ def test_links_out_of_an_hdf5_file_are_not_followed(tmp_path):
     with h5py.File(path, "w") as file:
         file["data"] = h5py.ExternalLink("other.hdf5", "/data")
     with pytest.raises(DatasetError, match="data: is a link"):
-        read_source(path)
+        read_source(path, sandbox=reader)
 
 
 def test_a_missing_frame_of_calvin_is_named(tmp_path):
@@ -163,22 +172,22 @@ def test_long_play_comes_in_pieces(tmp_path, monkeypatch):
     assert [recording.length for recording in recordings] == [3, 1, 2]
 
 
-def test_a_zarr_buffer_in_a_zip_holds_the_same(tmp_path):
+def test_a_zarr_buffer_in_a_zip_holds_the_same(tmp_path, reader):
     folder, wanted = foreign.write_zarr(tmp_path)
     path = shutil.make_archive(str(tmp_path / "buffer.zarr"), "zip", folder)
-    recordings, _ = read_source(path)
+    recordings, _ = read_source(path, sandbox=reader)
     for recording, arrays in zip(recordings, wanted, strict=True):
         np.testing.assert_array_equal(recording.arrays["observation.state"], arrays["observation.state"])
 
 
-def test_the_rate_is_read_where_the_file_says_it(tmp_path):
-    _, schema = read_source(foreign.write_robomimic(tmp_path)[0])
+def test_the_rate_is_read_where_the_file_says_it(tmp_path, reader):
+    _, schema = read_source(foreign.write_robomimic(tmp_path)[0], sandbox=reader)
     assert schema.fps == 25
     assert schema.extra["source"] == {"layout": "robomimic", "environment": "Lift"}
 
 
-def test_achieved_goals_make_the_goals_of_minari(tmp_path):
-    _, schema = read_source(foreign.write_minari(tmp_path)[0])
+def test_achieved_goals_make_the_goals_of_minari(tmp_path, reader):
+    _, schema = read_source(foreign.write_minari(tmp_path)[0], sandbox=reader)
     assert schema.extra["goal"] == [0, 1, 2]
     assert schema.extra["observe"] == [3, 4, 5, 6]
 
