@@ -198,18 +198,16 @@ class Planner:
         if not path.ok:  # the carry may end in other joint positions than the ranking
             T = self._arm.frames(q)[-1]
             back = T[:3, :3] @ ranked.grasp.T_world_tool[:3, :3].T @ ranked.grasp.approach
-            line = line_poses(T, shifted(T, -_RETREAT * back))[1:]
-            path = plan_pose_path(self._arm, q, line, field=plan.field, config=config, rng=self._rng)
+            path = self._straight(q, shifted(T, -_RETREAT * back), plan.field, config)
         if path.ok:
             return (_free("retreat", path.q, opening),)
         return self.back_off(q, opening, plan.field)
 
     def back_off(self, q: np.ndarray, gripper: float, field: DistanceField) -> tuple[Segment, ...] | Refusal:
         """Back along the hand and up, from q [D] rad; or why that cannot be done."""
-        T = self._arm.tool(q).as_matrix()
-        line = line_poses(T, shifted(T, self._config.back_off * (0.5 * np.array([0.0, 0.0, 1.0]) - 0.7 * T[:3, 2])))[1:]
-        config = self._speed(self._config.approach_speed, gripper)
-        path = plan_pose_path(self._arm, q, line, field=field, config=config, rng=self._rng)
+        T = self._arm.frames(q)[-1]
+        away = shifted(T, self._config.back_off * (0.5 * np.array([0.0, 0.0, 1.0]) - 0.7 * T[:3, 2]))
+        path = self._straight(q, away, field, self._speed(self._config.approach_speed, gripper))
         return (_free("back off", path.q, gripper),) if path.ok else Refusal(f"no way back: {path.reason}", final=False)
 
     def return_home(self, q: np.ndarray, gripper: float, field: DistanceField) -> tuple[Segment, ...] | Refusal:
@@ -219,6 +217,12 @@ class Planner:
         config = self._speed(self._config.free_speed, gripper)
         path = plan_joint_path(self._arm, q, self._arm.home, field=field, config=config, rng=self._rng)
         return (_free("return", path.q, gripper),) if path.ok else Refusal(f"no way home: {path.reason}", final=False)
+
+    def _straight(self, q: np.ndarray, T_end: np.ndarray, field: DistanceField, config: OptimizeConfig) -> Trajectory:
+        """In a straight line to a tool pose [4, 4]; an arm of five joints keeps to the line, but may turn."""
+        weights6 = None if self._arm.dof >= 6 else np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
+        line = line_poses(self._arm.frames(q)[-1], T_end)[1:]
+        return plan_pose_path(self._arm, q, line, field=field, config=config, weights6=weights6, rng=self._rng)
 
     def _fields(self, scene: Scene) -> _Fields:
         """Distances to the scene, for whom it matters; objects go into a vessel, hands do not."""
