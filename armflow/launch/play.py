@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tyro.conf import Positional
 
@@ -19,18 +19,16 @@ if TYPE_CHECKING:
     from armflow.launch.play_episode import Played, PlaySpec
     from armflow.learning.store import DatasetWriter
 
-__all__ = ["Play", "record_by_hand"]
+__all__ = ["Play", "Record", "in_order", "record_by_hand"]
 
 SOURCES = ("scripted", "keyboard")
 PICTURE_EVERY = 2  # actions
 
 
 @dataclass(frozen=True)
-class Play:
-    """Record play as a dataset: `armflow play record --task PlayTable --episodes 20 --out data/play`."""
+class Record:
+    """What to record, and where."""
 
-    what: Positional[Literal["record"]]
-    """What to do: record."""
     task: str = "PlayTable"
     """One of BlockPush, PlayTable."""
     arm: str = ""
@@ -97,6 +95,16 @@ class Play:
         with open_terminal() as keys:
             kept = record_by_hand(writer, specs, keys, time.sleep, _show if sys.stdout.isatty() else None)
         print(f"{kept} episodes recorded in {self.out}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Play(Record):
+    """Record play as a dataset: `armflow play record --task PlayTable --episodes 20 --out data/play`."""
+
+    PARTS: ClassVar[dict[str, type]] = {"record": Record}
+
+    what: Positional[Literal["record"]]
+    """What to do: record."""
 
 
 def _record_script(writer: "DatasetWriter", specs: list["PlaySpec"], workers: int, out: str) -> None:

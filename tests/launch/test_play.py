@@ -8,7 +8,7 @@ import pytest
 
 from armflow.launch import cli, play, play_episode
 from armflow.launch.keyboard import NoTerminalError, Steering, TerminalKeys, open_terminal, picture_text
-from armflow.launch.play import Play, in_order, record_by_hand
+from armflow.launch.play import Record, in_order, record_by_hand
 from armflow.launch.play_episode import Played, PlaySpec, close_environments, dataset_schema, play_one
 from armflow.learning.store import DatasetWriter, metres, open_dataset
 
@@ -191,5 +191,5 @@ def test_the_light_list_of_tasks_agrees_with_the_heavy_ones():
     assert set(DEMONSTRATORS) <= set(PLAY_ARMS)
     for name, arm in PLAY_ARMS.items():
         assert (find_play_task(name).robot, PLAY_TASKS[name].arm) == (arm, arm)
-    assert Play("record").task in PLAY_ARMS
+    assert Record().task in PLAY_ARMS
     assert play.SOURCES == ("scripted", "keyboard")
