@@ -128,5 +128,6 @@ def _stack(folder: Path, first: int, frames: list[dict[str, np.ndarray]]) -> dic
         if f"rgb_{camera}" in arrays:
             found[f"observation.images.{camera}"] = arrays[f"rgb_{camera}"]
         if f"depth_{camera}" in arrays:
-            found[f"observation.depth.{camera}"] = encode_depth(arrays[f"depth_{camera}"], scale)
+            with np.errstate(invalid="ignore"):  # a NaN of the signalling kind warns when it is converted
+                found[f"observation.depth.{camera}"] = encode_depth(arrays[f"depth_{camera}"], scale)
     return found
