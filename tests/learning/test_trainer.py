@@ -2,6 +2,9 @@ import json
 import math
 import os
 import signal
+import sys
+import types
+from typing import ClassVar
 
 import pytest
 import torch
@@ -9,6 +12,7 @@ import torch
 from armflow.learning.checkpoint import load_checkpoint, read_tensors
 from armflow.learning.trainer import DivergedError, ResumeError, TrainConfig, read_metrics, train
 from armflow.learning.trainer.config import learning_rate
+from armflow.learning.trainer.precision import processor_has_bf16
 from armflow.robot.errors import ChoiceError, ValueRangeError
 from tests.learning.lines import Lines, settings
 
@@ -191,6 +195,48 @@ def test_metrics_are_json_lines(tmp_path):
     assert [line["step"] for line in lines if "loss" in line] == [5, 10, 15, 20]
     assert [line["step"] for line in lines if "validation/loss" in line] == [5, 10, 15, 20]
     assert all(line["samples"] == 16 * line["step"] for line in lines)
+
+
+def test_numbers_go_to_tensorboard_where_it_is_installed(tmp_path, monkeypatch):
+    class Writer:
+        seen: ClassVar[list] = []
+
+        def __init__(self, folder, purge_step):
+            assert purge_step == 1
+
+        def add_scalar(self, name, value, step):
+            self.seen.append((name, step))
+
+        def flush(self):
+            pass
+
+        def close(self):
+            self.seen.append("closed")
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=Writer))
+    train(Lines(), settings(steps=5), tmp_path)
+    assert {("train/loss", 5), ("validation/loss", 5), "closed"} <= set(Writer.seen)
+
+
+def test_without_tensorboard_the_log_says_how_to_get_it(tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with caplog.at_level("INFO"):
+        train(Lines(), settings(steps=1), tmp_path)
+    assert "pip install 'armflow[tensorboard]'" in caplog.text
+
+
+def test_the_log_says_which_precision_and_why(tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        record = train(Lines(), settings(steps=1, accelerator="cpu"), tmp_path)
+    assert record.precision == ("bf16" if processor_has_bf16() else "fp32")
+    assert f"precision {record.precision}: the processor has" in caplog.text
+
+
+def test_bf16_learns_too(tmp_path):
+    record = train(Lines(dropout=0.0), settings(steps=5, precision="bf16", accelerator="cpu"), tmp_path)
+    assert record.precision == "bf16"
+    assert record.skipped == 0
+    assert all(tensor.dtype == torch.float32 for tensor in load_checkpoint(tmp_path).tensors.values())
 
 
 def test_an_evaluation_cut_short_is_made_up_for(tmp_path):
