@@ -8,6 +8,8 @@ from armflow.robot.model import RobotModel
 
 __all__ = ["Body", "make_body"]
 
+LIMIT_MARGIN = 1e-6  # how far inside the position limits plans stay, rad
+
 
 class Body(NamedTuple):
     """Arrays of one arm, and of what it carries.
@@ -43,9 +45,7 @@ class Body(NamedTuple):
     pairs: np.ndarray
 
 
-def make_body(
-    arm: RobotModel, carried_points: np.ndarray | None = None, *, opening: float = 1.0, limit_margin: float = 1e-6
-) -> Body:
+def make_body(arm: RobotModel, carried_points: np.ndarray | None = None, *, opening: float = 1.0) -> Body:
     """Gather an arm's arrays.
 
     Capsules of the base and of the first link are left out of the spheres: they only turn about the base's axis.
@@ -54,7 +54,6 @@ def make_body(
         arm: The arm.
         carried_points: [M, 3] points of a held object in the tool frame, m, or None.
         opening: Gripper opening, 0 closed to 1 open.
-        limit_margin: How far inside the position limits plans stay, rad.
     """
     capsules = arm.capsules_at(opening)
     frame, center, radius = _spheres(arm.dof, capsules.frame, capsules.a, capsules.b, capsules.radius)
@@ -66,8 +65,8 @@ def make_body(
     return Body(
         placements=np.ascontiguousarray(arm.placements, dtype=float),
         axes=np.ascontiguousarray(arm.axes, dtype=float),
-        q_min=arm.q_min + limit_margin,
-        q_max=arm.q_max - limit_margin,
+        q_min=arm.q_min + LIMIT_MARGIN,
+        q_max=arm.q_max - LIMIT_MARGIN,
         workspace=np.ascontiguousarray(arm.workspace, dtype=float),
         sphere_frame=frame.astype(np.int64),
         sphere_center=np.ascontiguousarray(center),

@@ -13,7 +13,7 @@ from armflow.perception.detection import TablePlane
 from armflow.robot.arrays import check_shape
 from armflow.robot.errors import ValueRangeError
 
-__all__ = ["DistanceField", "build_field", "empty_field", "field_distance", "fill_columns"]
+__all__ = ["DistanceField", "build_field", "empty_field", "field_distance"]
 
 
 class DistanceField(NamedTuple):
@@ -87,23 +87,6 @@ def build_field(
     normal = np.zeros(3) if table is None else np.asarray(table.normal, dtype=float)
     offset = -1.0 if table is None else float(table.offset)
     return DistanceField(squared, origin, float(voxel), float(reach), normal, offset)
-
-
-def fill_columns(points_world: np.ndarray, table: TablePlane, *, spacing: float = 0.01) -> np.ndarray:
-    """Add points under each point down to the table, for solid things seen from above.
-
-    Args:
-        points_world: [M, 3] points of a solid object, m.
-        table: The plane that it stands on.
-        spacing: Distance between added points, m.
-
-    Returns:
-        [M', 3] the points and those below them.
-    """
-    points = _thin(points_world, spacing)
-    count = np.maximum(table.height(points) / spacing, 0).astype(int)
-    steps = np.concatenate([np.arange(n + 1) for n in count]) if len(count) else np.zeros(0)
-    return np.repeat(points, count + 1, axis=0) - steps[:, None] * spacing * table.normal
 
 
 def _thin(points: np.ndarray, voxel: float) -> np.ndarray:

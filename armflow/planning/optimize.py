@@ -92,7 +92,6 @@ def plan_pose_path(  # noqa: PLR0913 - all but three by name
     *,
     field: DistanceField | None = None,
     config: OptimizeConfig | None = None,
-    carried_points: np.ndarray | None = None,
     weights6: np.ndarray | None = None,
     row_dt: float = 0.0,
     rng: np.random.Generator | None = None,
@@ -105,7 +104,6 @@ def plan_pose_path(  # noqa: PLR0913 - all but three by name
         Ts_world_tool: [T, 4, 4] poses after the present one, m.
         field: The scene; None for an empty one.
         config: How to plan.
-        carried_points: [M, 3] points of a held object in the tool frame, m.
         weights6: [6] or [T, 6] weights of position along and rotation about the target's axes, see `pose_track`;
             (1, 1, 1, 1, 1, 0) leaves the turn about the approach direction free.
         row_dt: Least time between poses, s.
@@ -114,7 +112,7 @@ def plan_pose_path(  # noqa: PLR0913 - all but three by name
     Returns:
         A trajectory with T + 1 waypoints, the first one q_start.
     """
-    problem = _problem(arm, field, config, carried_points)
+    problem = _problem(arm, field, config)
     Ts = np.asarray(Ts_world_tool, dtype=float)
     fault = _fault(arm, q_start, Ts)
     if fault or Ts.ndim != 3 or Ts.shape[1:] != (4, 4) or len(Ts) == 0:
@@ -133,7 +131,6 @@ def plan_joint_path(
     *,
     field: DistanceField | None = None,
     config: OptimizeConfig | None = None,
-    carried_points: np.ndarray | None = None,
     rng: np.random.Generator | None = None,
 ) -> Trajectory:
     """Move freely from q_start to q_goal, clear of the scene.
@@ -146,10 +143,9 @@ def plan_joint_path(
         q_goal: [D] wanted ones, rad.
         field: The scene; None for an empty one.
         config: How to plan.
-        carried_points: [M, 3] points of a held object in the tool frame, m.
         rng: Source of detours.
     """
-    problem = _problem(arm, field, config, carried_points)
+    problem = _problem(arm, field, config)
     fault = _fault(arm, q_start, np.zeros(0)) or _fault(arm, q_goal, np.zeros(0))
     if fault:
         return hold(problem, q_start, "invalid", fault, {})
@@ -178,7 +174,7 @@ def check_joint_path(
     Returns:
         A trajectory with T waypoints, the first one q_start; it stays there where a check fails.
     """
-    problem = _problem(arm, field, config, None)
+    problem = _problem(arm, field, config)
     fault = _fault(arm, q_start, np.zeros(0)) or _path_fault(arm, q_path, None)
     if fault:
         return hold(problem, q_start, "invalid", fault, {})
@@ -187,7 +183,7 @@ def check_joint_path(
 
 
 def _problem(
-    arm: RobotModel, field: DistanceField | None, config: OptimizeConfig | None, carried: np.ndarray | None
+    arm: RobotModel, field: DistanceField | None, config: OptimizeConfig | None, carried: np.ndarray | None = None
 ) -> Problem:
     """Gather what all planners need."""
     began, config = time.perf_counter(), config or OptimizeConfig()

@@ -179,7 +179,7 @@ def _attempt(problem: Problem, track: Track, q_start: np.ndarray, guess: np.ndar
     guess[0] = q_start
     gains = problem.gains(guess, follow=True)
     step = config.row_dt or min(max(row_dt, 1.05 * least_row_dt(guess, problem.arm, config)), max(LONGEST_ROW, row_dt))
-    bounds = row_bounds(problem, len(guess), step, pin_last=False)
+    bounds = row_bounds(problem, len(guess), step)
     q, ok = project(guess, bounds)
     if not ok:
         q = np.repeat(q_start[None], len(guess), axis=0)
@@ -213,7 +213,7 @@ def least_row_dt(q: np.ndarray, arm: RobotModel, config: OptimizeConfig) -> floa
     return float(max(by_velocity, by_acceleration, 1e-3))
 
 
-def row_bounds(problem: Problem, horizon: int, step: float, *, pin_last: bool) -> Bounds:
+def row_bounds(problem: Problem, horizon: int, step: float) -> Bounds:
     """Limits for rows `step` seconds apart."""
     arm, config = problem.arm, problem.config
     high = np.empty((3, horizon, arm.dof))
@@ -222,7 +222,7 @@ def row_bounds(problem: Problem, horizon: int, step: float, *, pin_last: bool) -
     low = -high
     low[0] = problem.body.q_min
     pinned = np.zeros(horizon, dtype=bool)
-    pinned[0], pinned[-1] = True, pin_last
+    pinned[0] = horizon > 1  # the solver needs a row that it may move
     return Bounds(low, high, pinned)
 
 

@@ -263,7 +263,6 @@ def follow(
     targets: np.ndarray,
     q_seed: np.ndarray,
     *,
-    free_axis: np.ndarray = NO_FREE_AXIS,
     max_jump: float = 0.6,
 ) -> Reach:
     """Chain inverse kinematics along a path.
@@ -272,11 +271,10 @@ def follow(
         chain: The arm, ending at the frame that the targets speak of (the tool, or an object held by it).
         targets: [T, 4, 4] wanted poses in the base frame, m.
         q_seed: [D] where to start, rad.
-        free_axis: [3] unit axis in the targets' frame about which any turn will do; zeros for none.
         max_jump: Largest allowed change of a joint between neighbouring poses, rad.
     """
     q_path = np.tile(np.asarray(q_seed, dtype=float), (len(targets), 1))
-    free_axes = np.tile(np.asarray(free_axis, dtype=float), (len(targets), 1))
+    free_axes = np.tile(NO_FREE_AXIS, (len(targets), 1))
     code = follow_kernel(chain, np.ascontiguousarray(targets, dtype=float), free_axes, q_path, max_jump)
     if code < 0:
         return Reach(True, q_path, -1, f"all {len(targets)} poses are reachable")

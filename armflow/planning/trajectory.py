@@ -56,11 +56,6 @@ class Trajectory:
         return self.status == "ok"
 
     @property
-    def times(self) -> np.ndarray:
-        """[H] time of each row, s."""
-        return np.arange(len(self.q)) * self.dt
-
-    @property
     def duration(self) -> float:
         """Time from the first row to the last, s."""
         return (len(self.q) - 1) * self.dt

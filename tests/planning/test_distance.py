@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from armflow.perception.detection import TablePlane
-from armflow.planning.distance import build_field, empty_field, fill_columns
+from armflow.planning.distance import build_field, empty_field
 from armflow.robot.errors import ValueRangeError
 
 TABLE = TablePlane(normal=np.array([0.0, 0.0, 1.0]), offset=0.0)
@@ -41,12 +41,6 @@ def test_table_is_exact_everywhere():
 
 def test_empty_field_is_free():
     assert (empty_field().distance(np.random.default_rng(2).normal(size=(50, 3))) > 0.5).all()
-
-
-def test_fill_columns_reaches_down_to_the_table():
-    filled = fill_columns(np.array([[0.3, 0.0, 0.1]]), TABLE)
-    assert len(filled) == 11
-    assert filled[:, 2].min() < 0.01
 
 
 def test_field_ignores_points_that_are_not_finite():

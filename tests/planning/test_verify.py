@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from armflow.perception.flow import Flow3D
-from armflow.planning.reach import NO_FREE_AXIS, POSITION_ONLY, chain_of, solve_pose
+from armflow.planning.reach import NO_FREE_AXIS, POSITION_ONLY, chain_of, follow, solve_pose
 from armflow.planning.scene import Candidate, Scene
-from armflow.planning.verify import GeometricVerifier, GeometryLimits, Monitor, reachable
+from armflow.planning.verify import GeometricVerifier, GeometryLimits, Monitor
 from armflow.robot.errors import ShapeError, ValueRangeError
 from armflow.robot.kinematics import chain_tool
 from tests.planning.scenes import PlainArm, carry, detection, plain_arm, scene
@@ -129,7 +129,7 @@ def test_best_takes_the_highest_score_that_passes_else_counts_the_reasons(world:
         replace(carry(world.target, [0.1 * UP]), score=9.0),
         replace(carry(world.target, [-0.03 * UP]), score=9.0),
     ]
-    verdicts = verifier.judge_all(world, candidates, arm)
+    verdicts = [verifier.judge(world, candidate, arm) for candidate in candidates]
     assert verifier.best(candidates, verdicts).index == 1
     none = verifier.best(candidates[2:], verdicts[2:])
     assert none.candidate is None
@@ -142,16 +142,15 @@ def test_limits_must_be_positive() -> None:
         GeometryLimits(step=0.0)
 
 
-def test_reachable_follows_a_line_and_stops_where_it_leaves_reach(arm: PlainArm) -> None:
+def test_follow_keeps_to_a_line_and_stops_where_it_leaves_reach(arm: PlainArm) -> None:
     tools = np.tile(chain_tool(arm.placements, arm.axes, arm.home), (20, 1, 1))
     tools[:, 1, 3] += np.linspace(0, 0.2, 20)
-    rng = np.random.default_rng(0)
-    reach = reachable(arm, tools, arm.home, rng=rng)
+    reach = follow(chain_of(arm), tools, arm.home)
     assert reach.ok
     ends = np.stack([chain_tool(arm.placements, arm.axes, q) for q in reach.q_path])
     np.testing.assert_allclose(ends[:, :3, 3], tools[:, :3, 3], atol=5e-4)
     tools[:, 0, 3] += np.linspace(0, 1.5, 20)
-    far = reachable(arm, tools, arm.home, rng=rng)
+    far = follow(chain_of(arm), tools, arm.home)
     assert not far.ok
     assert 0 < far.row < 20
 

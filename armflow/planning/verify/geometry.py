@@ -9,13 +9,13 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation, Slerp
 
-from armflow.planning.reach import ChainArm, Reach, chain_of, follow
+from armflow.planning.reach import ChainArm, chain_of, follow
 from armflow.planning.rigid import DegenerateFitError, rigid_path
 from armflow.planning.scene import Candidate, Scene, Verdict
 from armflow.planning.solid import body_points, solid_of, thin
-from armflow.robot.errors import ShapeError, ValueRangeError
+from armflow.robot.errors import ValueRangeError
 
-__all__ = ["Choice", "GeometricVerifier", "GeometryLimits", "reachable"]
+__all__ = ["Choice", "GeometricVerifier", "GeometryLimits"]
 
 _SUBJECTS = {
     "finite": "are not finite",
@@ -148,10 +148,6 @@ class GeometricVerifier:
             True, "the motion is rigid, free, supported and within reach", {**motion.figures, "failed": -1.0}
         )
 
-    def judge_all(self, scene: Scene, candidates: list[Candidate], arm: _ArmModel) -> list[Verdict]:
-        """Judge each candidate."""
-        return [self.judge(scene, candidate, arm) for candidate in candidates]
-
     @staticmethod
     def best(candidates: list[Candidate], verdicts: list[Verdict]) -> Choice:
         """Pick the passing candidate with the highest score; without one, count why none passes."""
@@ -245,44 +241,6 @@ class GeometricVerifier:
         reach = follow(chain_of(arm), Ts_world_tool, motion.scene.q, max_jump=self._limits.max_joint_jump)
         motion.figures["reach_row"] = float(reach.row)
         return "" if reach.ok else f"tool {reach.reason}"
-
-
-def reachable(
-    arm: _ArmModel,
-    Ts_world_tool: np.ndarray,
-    q_seed: np.ndarray,
-    *,
-    rng: np.random.Generator,
-    restarts: int = 4,
-    max_jump: float = 0.6,
-) -> Reach:
-    """Chain inverse kinematics along tool poses, trying other starts when the first gets stuck.
-
-    Args:
-        arm: The arm.
-        Ts_world_tool: [T, 4, 4] tool poses, m.
-        q_seed: [D] first start, rad.
-        rng: Draws the other starts.
-        restarts: How many others.
-        max_jump: Largest joint motion between neighbouring poses, rad.
-
-    Returns:
-        The first chain that meets all poses, else the one that got furthest.
-
-    Raises:
-        ShapeError: Ts_world_tool is not [T, 4, 4].
-    """
-    Ts_world_tool = np.asarray(Ts_world_tool, dtype=float)
-    if Ts_world_tool.ndim != 3 or Ts_world_tool.shape[1:] != (4, 4):
-        raise ShapeError("Ts_world_tool", "an array [T, 4, 4]", Ts_world_tool.shape)
-    chain = chain_of(arm)
-    furthest = follow(chain, Ts_world_tool, q_seed, max_jump=max_jump)
-    for _ in range(restarts):
-        if furthest.ok:
-            break
-        reach = follow(chain, Ts_world_tool, rng.uniform(arm.q_min, arm.q_max), max_jump=max_jump)
-        furthest = reach if reach.ok or reach.row > furthest.row else furthest
-    return furthest
 
 
 def _refusal(check: str, reason: str, figures: dict[str, float]) -> Verdict:
