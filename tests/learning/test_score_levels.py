@@ -70,6 +70,7 @@ def test_one_level_for_all_rows_equals_that_level_for_each_row():
 
     def network(x: torch.Tensor, c_noise: torch.Tensor) -> torch.Tensor:
         shapes.append(tuple(c_noise.shape))
+        torch.testing.assert_close(c_noise, torch.full_like(c_noise, math.log(0.7) / 4))
         return x**2
 
     torch.testing.assert_close(EDM.denoise(network, x, sigma), EDM.denoise(network, x, sigma.expand(5)))

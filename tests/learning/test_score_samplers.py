@@ -174,6 +174,14 @@ def test_sampler_finds_the_point_of_a_constant_denoiser(name: str):
     torch.testing.assert_close(sample, point.expand(10, 2), atol=1e-12, rtol=0)
 
 
+@pytest.mark.parametrize("name", ["ddim", "euler", "heun", "dpm_2", "lms"])
+def test_a_sampler_along_the_slope_is_exact_where_the_slope_is_constant(name: str):
+    direction = torch.tensor([0.3, -0.2], dtype=torch.float64)
+    sigmas = schedule_karras(4, 1.0, SIGMA_MAX)[:-1]
+    sample = SAMPLERS[name](lambda x, sigma: x - sigma * direction, noise(10), sigmas)
+    torch.testing.assert_close(sample, noise(10) + (1.0 - SIGMA_MAX) * direction)
+
+
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_same_seed_same_sample_and_the_noise_is_left_alone(name: str):
     x, sigmas = noise(10).float(), schedule_karras(6, 0.01, SIGMA_MAX)
