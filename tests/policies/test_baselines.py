@@ -175,6 +175,11 @@ def test_a_trained_policy_comes_back_from_its_folder(method: str, tmp_path: Path
     torch.testing.assert_close(again, ours)
 
 
+def test_without_episodes_kept_aside_there_are_no_scores():
+    objective = objective_on(linear_expert(), "bc_mlp", replace(SMALL, play=PlayConfig(window=2, holdout=0.0)))
+    assert objective.evaluate(objective.module) == {}
+
+
 def test_preparing_repeats_with_the_seed_and_leaves_the_global_generator_alone():
     before = torch.random.get_rng_state()
     one, two = (objective_on(linear_expert(), "cbet") for _ in range(2))

@@ -134,8 +134,10 @@ class BaselineObjective:
     def evaluate(self, module: nn.Module) -> dict[str, float]:
         """Loss on held-out windows, and the rms distance of predicted actions from those taken, in their own unit.
 
-        Always the same windows of the episodes kept aside.
+        Always the same windows of the episodes kept aside; {} where none are.
         """
+        if not self.aside.frames:
+            return {}
         policy, rng = _policy(module), np.random.default_rng(0)
         device = next(policy.parameters()).device
         drawn = self.aside.sample(min(EXAMINED, self.aside.frames), rng=rng).tensors()
