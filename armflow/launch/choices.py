@@ -5,9 +5,13 @@ from pathlib import Path
 
 from armflow.robot.errors import ChoiceError
 
-__all__ = ["CONTROLLER_NAMES", "SOLVERS", "TASKS", "arm_names", "pick", "pick_arm", "pick_many"]
+__all__ = ["ALL_TASKS", "CONTROLLER_NAMES", "SOLVERS", "TASKS", "arm_for", "arm_names", "pick", "pick_arm", "pick_many"]
 
 TASKS = ("Push", "PickPlace", "InsertPen", "HangMug", "Pour", "OpenDrawer")
+"""Tasks in words, for every arm with a gripper; what "all" stands for."""
+OWN_ARMS = {"BlockPush": "xarm6_pusher"}
+"""Tasks with goals for learned policies, with the arm that each brings."""
+ALL_TASKS = (*TASKS, *OWN_ARMS)
 CONTROLLER_NAMES = ("flow", "oracle", "random", "hold")
 SOLVERS = ("banded", "cvxpy")
 
@@ -16,7 +20,7 @@ def arm_names() -> tuple[str, ...]:
     """Return the arms that come with armflow, then the user's own in ./arms: one YAML file each."""
     folder = Path(__file__).parents[1] / "robot" / "embodiments"
     stems = [path.stem for place in (folder, Path("arms")) for path in sorted(place.glob("*.yaml"))]
-    return tuple(dict.fromkeys(stems))
+    return tuple(stem for stem in dict.fromkeys(stems) if stem not in OWN_ARMS.values())
 
 
 def pick(what: str, value: str, choices: Iterable[str]) -> str:
@@ -32,8 +36,10 @@ def pick(what: str, value: str, choices: Iterable[str]) -> str:
     return found
 
 
-def pick_many(what: str, values: Iterable[str], choices: Iterable[str]) -> tuple[str, ...]:
-    """Pick each value once and in order; "all" stands for every choice.
+def pick_many(
+    what: str, values: Iterable[str], choices: Iterable[str], everything: Iterable[str] | None = None
+) -> tuple[str, ...]:
+    """Pick each value once and in order; "all" stands for every choice, or for `everything`.
 
     Raises:
         ChoiceError: A value is unknown, or there is none at all.
@@ -43,7 +49,7 @@ def pick_many(what: str, values: Iterable[str], choices: Iterable[str]) -> tuple
     if not values:
         raise ChoiceError(what, "", (*choices, "all"))
     if "all" in (value.lower() for value in values):
-        return choices
+        return choices if everything is None else tuple(everything)
     return tuple(dict.fromkeys(pick(what, value, choices) for value in values))
 
 
@@ -56,3 +62,17 @@ def pick_arm(value: str) -> str:
     if value.endswith((".yaml", ".yml")) and Path(value).is_file():
         return value
     return pick("arm", value, arm_names())
+
+
+def arm_for(task: str, arm: str) -> str:
+    """Return the arm for a task: the one named, or with "auto" the task's own, which is Panda for most.
+
+    Raises:
+        ChoiceError: Neither a known arm nor a file, or the task is for another arm.
+    """
+    own = OWN_ARMS.get(task)
+    if own is None:
+        return pick_arm("panda" if arm == "auto" else arm)
+    if arm not in ("auto", own, own.partition("_")[0]):
+        raise ChoiceError(f"arm for {task}", arm, ("auto", own))
+    return own

@@ -10,6 +10,7 @@ from armflow.launch.choices import pick
 from armflow.perception.observation import Observation
 from armflow.policies.policy import Controller
 from armflow.robot.chunk import ActionChunk
+from armflow.robot.errors import ChoiceError
 
 __all__ = ["CONTROLLERS", "ControllerOptions", "HoldController", "RandomController", "make_controller"]
 
@@ -106,6 +107,8 @@ CONTROLLERS: dict[str, Factory] = {
     "hold": lambda world, rng, options: HoldController(),
 }
 
+NEED_GRIPPER = ("flow", "oracle")
+
 
 def make_controller(name: str, world: Any, options: ControllerOptions, *, rng: np.random.Generator) -> Controller:
     """Make the named controller for one world.
@@ -117,6 +120,10 @@ def make_controller(name: str, world: Any, options: ControllerOptions, *, rng: n
         rng: Source of every random choice the controller makes.
 
     Raises:
-        ChoiceError: No such controller.
+        ChoiceError: No such controller, or one that needs a gripper where there is none.
     """
-    return CONTROLLERS[pick("controller", name, CONTROLLERS)](world, rng, options)
+    name = pick("controller", name, CONTROLLERS)
+    if name in NEED_GRIPPER and not world.arm.model.gripper.joints:
+        able = [other for other in CONTROLLERS if other not in NEED_GRIPPER]
+        raise ChoiceError(f"controller for {world.arm.model.name}", name, able)
+    return CONTROLLERS[name](world, rng, options)

@@ -68,7 +68,8 @@ def play(
     """
     own = world is None
     world = make_world(spec) if own else world
-    recorder = Recorder(video, spec.title, film_camera(world)) if video is not None else None
+    period = world.world.physics.period
+    recorder = Recorder(video, spec.title, film_camera(world), period=period) if video is not None else None
     try:
         world.reset(np.random.default_rng(spec.seed))
         if tell is not None:
@@ -82,7 +83,8 @@ def play(
 def _play_in(world: World, spec: EpisodeSpec, recorder: Recorder | None) -> EpisodeResult:
     options = ControllerOptions(solver=spec.solver)
     controller = make_controller(spec.controller, world, options, rng=np.random.default_rng([spec.seed, 1]))
-    outcome = run_episode(world, controller, max_seconds=spec.max_seconds, listener=recorder)
+    max_seconds = min(spec.max_seconds, getattr(world, "max_seconds", spec.max_seconds))
+    outcome = run_episode(world, controller, max_seconds=max_seconds, listener=recorder)
     return EpisodeResult(spec.task, Path(spec.arm).stem, spec.controller, spec.seed, world.instruction, outcome)
 
 

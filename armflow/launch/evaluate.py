@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from armflow.launch.choices import CONTROLLER_NAMES, SOLVERS, TASKS, arm_names, pick, pick_arm, pick_many
+from armflow.launch.choices import ALL_TASKS, CONTROLLER_NAMES, SOLVERS, TASKS, arm_for, arm_names, pick, pick_many
 from armflow.launch.files import append_line, make_folder, write_json
 from armflow.robot.errors import ValueRangeError
 
@@ -24,9 +24,9 @@ class Evaluate:
     """Run many seeds of tasks on arms, and write report.html, report.json and videos."""
 
     task: tuple[str, ...] = ("all",)
-    """Any of Push, PickPlace, InsertPen, HangMug, Pour, OpenDrawer, or all."""
-    arm: tuple[str, ...] = ("panda",)
-    """Any of panda, iiwa, xarm6, xarm7, ur5, so101, or all; or YAML files that describe arms."""
+    """Any of Push, PickPlace, InsertPen, HangMug, Pour, OpenDrawer, or all of these; BlockPush."""
+    arm: tuple[str, ...] = ("auto",)
+    """Any of panda, iiwa, xarm6, xarm7, ur5, so101, or all; YAML files that describe arms; or auto, the task's own."""
     controller: str = "flow"
     """What drives the arm: flow, oracle (reads the simulator's truth), random, hold."""
     episodes: int = 20
@@ -60,12 +60,21 @@ class Evaluate:
         check_counts(self.episodes, self.seed, self.camera_size, self.max_seconds)
         if self.jobs < 1:
             raise ValueRangeError("--jobs", self.jobs, "at least 1")
-        arms = arm_names() if "all" in self.arm else tuple(pick_arm(arm) for arm in self.arm)
+        arms = arm_names() if "all" in self.arm else self.arm
         controller = pick("controller", self.controller, CONTROLLER_NAMES)
         solver = pick("solver", self.solver, SOLVERS)
         return [
-            EpisodeSpec(task, arm, controller, seed, solver, self.camera_size, not self.no_noise, self.max_seconds)
-            for task in pick_many("task", self.task, TASKS)
+            EpisodeSpec(
+                task,
+                arm_for(task, arm),
+                controller,
+                seed,
+                solver,
+                self.camera_size,
+                not self.no_noise,
+                self.max_seconds,
+            )
+            for task in pick_many("task", self.task, ALL_TASKS, TASKS)
             for arm in arms
             for seed in range(self.seed, self.seed + self.episodes)
         ]

@@ -12,7 +12,7 @@ from armflow.perception.frame import Camera
 
 __all__ = ["Recorder"]
 
-CONTROL_HZ = 25.0
+PICTURE_SECONDS = 0.08  # at least, between two pictures
 LAST_SECONDS = 1.2  # the result stays readable for this long
 INSET = (160, 120)  # px, of the controller's view in the corner
 ALONE = (640, 480)  # px, of the same view where it is the only one
@@ -25,10 +25,12 @@ class Recorder:
     sees, in colour and depth, stands small in its corner.
     """
 
-    def __init__(self, path: str | Path, title: str, film: Camera | None = None, *, every: int = 2) -> None:
-        """Film to `path` with the camera `film` (None for the controller's own view), every so many control steps."""
-        self._writer = VideoWriter(path, CONTROL_HZ / every)
-        self._title, self._film, self._every = title, film, every
+    def __init__(self, path: str | Path, title: str, film: Camera | None = None, *, period: float = 0.04) -> None:
+        """Film to `path` with the camera `film` (None for the controller's own view); control steps last `period` s."""
+        self._every = max(1, round(PICTURE_SECONDS / period))
+        self._rate = 1.0 / (period * self._every)
+        self._writer = VideoWriter(path, self._rate)
+        self._title, self._film = title, film
         self._steps = 0
         self._world: Any = None
         self._controller: Any = None
@@ -49,7 +51,7 @@ class Recorder:
         self._world.arm.on_step = None
         try:
             picture = self._picture("good" if outcome.success else "bad", self._verdict(outcome), flow=False)
-            for _ in range(max(1, int(LAST_SECONDS * CONTROL_HZ / self._every))):
+            for _ in range(max(1, int(LAST_SECONDS * self._rate))):
                 self._writer.write(picture)
         finally:
             self._writer.close()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from armflow.launch.choices import CONTROLLER_NAMES, SOLVERS, TASKS, pick, pick_arm
+from armflow.launch.choices import ALL_TASKS, CONTROLLER_NAMES, SOLVERS, arm_for, pick
 from armflow.launch.evaluate import check_counts
 from armflow.launch.files import make_folder
 
@@ -22,9 +22,9 @@ class Sim:
     """Run a few episodes of one task in simulation, with a video of each and a report."""
 
     task: str = "PickPlace"
-    """One of Push, PickPlace, InsertPen, HangMug, Pour, OpenDrawer."""
-    arm: str = "panda"
-    """One of panda, iiwa, xarm6, xarm7, ur5, so101, or a YAML file that describes an arm."""
+    """One of Push, PickPlace, InsertPen, HangMug, Pour, OpenDrawer, BlockPush."""
+    arm: str = "auto"
+    """One of panda, iiwa, xarm6, xarm7, ur5, so101, a YAML file that describes an arm, or auto (the task's own)."""
     controller: str = "flow"
     """What drives the arm: flow, oracle (reads the simulator's truth), random, hold."""
     seed: int = 0
@@ -54,10 +54,11 @@ class Sim:
         from armflow.launch.episode import EpisodeSpec
 
         check_counts(self.episodes, self.seed, self.camera_size, self.max_seconds)
+        task = pick("task", self.task, ALL_TASKS)
         return [
             EpisodeSpec(
-                task=pick("task", self.task, TASKS),
-                arm=pick_arm(self.arm),
+                task=task,
+                arm=arm_for(task, self.arm),
                 controller=pick("controller", self.controller, CONTROLLER_NAMES),
                 seed=seed,
                 solver=pick("solver", self.solver, SOLVERS),
