@@ -1,7 +1,7 @@
 """Bodies as URDF text, which is how pybullet takes compounds of more than sixteen shapes and sliding links."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -142,6 +142,7 @@ def body_urdf(spec: BodySpec) -> tuple[str, Inertia]:
     """
     solids = solids_of(spec.parts)
     inertia = inertia_of(solids, spec.mass)
+    inertia = replace(inertia, moments=inertia.moments * spec.inertia_scale)
     links = [(_sliding(link, spec.collides), _slide(link)) for link in spec.links]
     lines = ['<?xml version="1.0"?><robot name="body">', _link("base", solids, inertia, spec.collides)]
     return "\n".join([*lines, *chain.from_iterable(links), "</robot>"]), inertia

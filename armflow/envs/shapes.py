@@ -118,6 +118,7 @@ class BodySpec:
         contact_stiffness: N/m of a soft surface; None for rigid contact.
         contact_damping: N s/m that goes with it.
         angular_damping: Share of the spin lost per second.
+        inertia_scale: Factor on the moments of inertia, for a body that a benchmark has made hard to turn.
     """
 
     name: str
@@ -132,6 +133,7 @@ class BodySpec:
     contact_stiffness: float | None = None
     contact_damping: float | None = None
     angular_damping: float = 0.04
+    inertia_scale: float = 1.0
 
 
 def turn_z(angle: float) -> Rotation:

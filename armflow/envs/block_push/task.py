@@ -31,7 +31,7 @@ MASS = 0.01  # kg
 ZONE = 0.1  # m, edge of the square that marks a zone; its inner circle is the success radius
 RED, GREEN = (1.0, 0.34, 0.35, 1.0), (0.34, 0.85, 0.35, 1.0)
 ZONE_COLORS = ((0.35, 0.6, 0.95, 1.0), (0.75, 0.5, 0.9, 1.0))
-PHYSICS = Physics(period=0.1, substeps=24, gravity=9.8, table_friction=1.0, tool_friction=1.0, gain=0.1, torque=1200.0)
+PHYSICS = Physics(period=0.1, substeps=24, gravity=9.8, table_friction=1.0, tool_friction=1.0, gain=0.095)
 """10 Hz control over 240 Hz physics and servos that make up a tenth of their error a physics step, which is the lag of
 the measured end effector behind the commanded one in the benchmark's recordings."""
 
@@ -170,7 +170,14 @@ def _checked_goal(goal: object) -> np.ndarray:
 
 
 def _block(name: str, color: tuple[float, float, float, float]) -> BodySpec:
-    return BodySpec(name, (Part("box", (SIDE, SIDE, SIDE), rgba=color),), MASS, friction=1.0, rolling_friction=0.0001)
+    return BodySpec(
+        name,
+        (Part("box", (SIDE, SIDE, SIDE), rgba=color),),
+        MASS,
+        friction=1.0,
+        rolling_friction=0.0001,
+        inertia_scale=3.0,
+    )
 
 
 def _zone(index: int, color: tuple[float, float, float, float]) -> BodySpec:

@@ -4,10 +4,11 @@ from typing import Protocol
 
 import numpy as np
 
+from armflow.envs.scripted.block_push import BlockPlay
 from armflow.envs.scripted.play_table import TablePlay
 from armflow.robot.errors import ChoiceError
 
-__all__ = ["DEMONSTRATORS", "Demonstrator", "TablePlay", "make_demonstrator"]
+__all__ = ["DEMONSTRATORS", "BlockPlay", "Demonstrator", "TablePlay", "make_demonstrator"]
 
 
 class Demonstrator(Protocol):
@@ -22,7 +23,7 @@ class Demonstrator(Protocol):
         ...
 
 
-DEMONSTRATORS: dict[str, type[Demonstrator]] = {"PlayTable": TablePlay}
+DEMONSTRATORS: dict[str, type[Demonstrator]] = {"BlockPush": BlockPlay, "PlayTable": TablePlay}
 """Players by environment."""
 
 
