@@ -245,6 +245,13 @@ def _compare(
     if said is None:
         yield Finding(layout.STATS, name, "is missing")
         return
+    with np.errstate(all="ignore"):
+        yield from _differences(name, said, found, keys, close)
+
+
+def _differences(
+    name: str, said: Statistics, found: Statistics, keys: tuple[str, ...], close: tuple[float, float]
+) -> Iterator[Finding]:
     spread = np.nan_to_num((found["max"] - found["min"]).reshape(-1), nan=0.0, posinf=0.0)
     for key in keys:
         a, b = said.get(key, np.empty(0)).reshape(-1), found[key].reshape(-1)

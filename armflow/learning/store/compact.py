@@ -24,7 +24,7 @@ from armflow.learning.store.errors import DatasetError, reading
 from armflow.learning.store.info import Counts, Info, armflow_json, info_json, load_json, read_info
 from armflow.learning.store.stats import Statistics
 from armflow.learning.store.summary import write_statistics
-from armflow.learning.store.video import join_videos, video_frames
+from armflow.learning.store.video import join_videos, video_frames, video_header
 
 __all__ = ["compact", "remove_joined", "write_tasks"]
 
@@ -108,13 +108,13 @@ class _Joiner:
         used = [entry.chunk[name] for entry in self.joined]
         return layout.next_file(*max(used)) if used else (0, 0)
 
-    def _groups(self, files: list[Path], megabytes: int) -> list[list[int]]:
-        """Positions of waiting episodes, cut where a file would grow beyond its size."""
+    def _groups(self, files: list[Path], megabytes: int, kinds: list[bytes]) -> list[list[int]]:
+        """Positions of waiting episodes, cut where a file would grow beyond its size or the kind changes."""
         groups: list[list[int]] = [[]]
         size = 0
         for position, file in enumerate(files):
             bytes_ = file.stat().st_size
-            if groups[-1] and size + bytes_ > megabytes << 20:
+            if groups[-1] and (size + bytes_ > megabytes << 20 or kinds[position] != kinds[position - 1]):
                 groups.append([])
                 size = 0
             groups[-1].append(position)
@@ -123,7 +123,8 @@ class _Joiner:
 
     def _join_data(self) -> None:
         place = self._first_place("data")
-        for group in self._groups([self.root / entry.data for entry in self.waiting], layout.DATA_MEGABYTES):
+        paths = [self.root / entry.data for entry in self.waiting]
+        for group in self._groups(paths, layout.DATA_MEGABYTES, [b""] * len(paths)):
             name = layout.fill(self.info.data_path, *place)
             entries = [self.waiting[position] for position in group]
             tables = (self._data(self.waiting[p], self.rows[p]["dataset_from_index"]) for p in group)
@@ -158,7 +159,7 @@ class _Joiner:
     def _join_video(self, name: str) -> None:
         place = self._first_place(name)
         paths = [self.root / entry.videos[name][0] for entry in self.waiting]
-        for group in self._groups(paths, layout.VIDEO_MEGABYTES):
+        for group in self._groups(paths, layout.VIDEO_MEGABYTES, [video_header(path) for path in paths]):
             file = layout.fill(self.info.video_path or layout.VIDEO, *place, name)
             make_folder((self.root / file).parent)
             with replacing(self.root / file) as part:

@@ -5,16 +5,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from armflow.learning.store import layout
 from armflow.learning.store.columns import read_rows
 from armflow.learning.store.errors import DatasetError, reading
 from armflow.learning.store.info import MOST_FRAMES, Info, load_json
 from armflow.learning.store.schema import Schema
+from armflow.learning.store.stats import QUANTILES
 
 __all__ = ["Entry", "Seal", "joined_entries", "read_seal", "read_tasks", "waiting_entries"]
 
 MOST_EPISODES = 10_000_000
 MOST_FILES = 100_000
+STATISTICS = {"min", "max", "mean", "std", "count", *QUANTILES}
 logger = logging.getLogger(__name__)
 
 
@@ -157,7 +161,10 @@ def read_seal(folder: Path, root: Path) -> Seal:
             raise DatasetError(name, "length", f"is {str(raw['length'])[:40]}")
         if any("/" in file or file.startswith(".") for file in files):
             raise DatasetError(name, "files", "names a file elsewhere")
-        return Seal(raw["length"], str(raw["task"]), files, dict(raw["stats"]))
+        for feature, values in raw["stats"].items():
+            if set(values) != STATISTICS or not all(np.array(value, np.float64).size for value in values.values()):
+                raise DatasetError(name, f"stats.{feature}", f"must hold {', '.join(sorted(STATISTICS))}")
+        return Seal(raw["length"], str(raw["task"]), files, raw["stats"])
 
 
 def waiting_entries(root: Path, schema: Schema, first: int) -> list[Entry]:

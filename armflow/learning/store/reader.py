@@ -93,8 +93,8 @@ class Dataset:
             stamps = to_numpy(table["stamp"], STAMP, entry.capture, "stamp")
         else:
             stamps = np.arange(entry.length) / self.schema.fps
-        if not np.isfinite(stamps).all() or (np.diff(stamps) <= 0).any():
-            frame = int(np.argmin(np.diff(stamps, prepend=-np.inf) > 0))
+        if not np.isfinite(stamps).all() or (stamps[1:] <= stamps[:-1]).any():
+            frame = int(np.argmin(np.isfinite(stamps) & np.append(True, stamps[1:] > stamps[:-1])))
             raise DatasetError(entry.capture, f"episode {index}, frame {frame}", "capture times do not rise")
         return stamps
 

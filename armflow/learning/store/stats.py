@@ -25,15 +25,16 @@ def number_statistics(array: np.ndarray) -> Statistics:
     rows = array.reshape(len(array), -1) if array.ndim < 2 else array
     wide = rows.astype(np.float64)
     stride = -(-len(rows) // MOST_ROWS)
-    quantiles = np.quantile(wide[::stride], list(QUANTILES.values()), axis=0)
-    return {
-        "min": wide.min(axis=0),
-        "max": wide.max(axis=0),
-        "mean": wide.mean(axis=0),
-        "std": wide.std(axis=0),
-        "count": np.array([len(rows)]),
-        **dict(zip(QUANTILES, quantiles, strict=True)),
-    }
+    with np.errstate(all="ignore"):  # what is infinite gives NaN here, and `check` names it
+        quantiles = np.quantile(wide[::stride], list(QUANTILES.values()), axis=0)
+        return {
+            "min": wide.min(axis=0),
+            "max": wide.max(axis=0),
+            "mean": wide.mean(axis=0),
+            "std": wide.std(axis=0),
+            "count": np.array([len(rows)]),
+            **dict(zip(QUANTILES, quantiles, strict=True)),
+        }
 
 
 class PixelCounter:

@@ -12,13 +12,14 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import OutputContainer
+from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from armflow.learning.store.errors import DatasetError, reading
 from armflow.learning.store.schema import DEPTH_CODES, Feature
 from armflow.robot.errors import ShapeError
 
-__all__ = ["VideoWriter", "decode_each", "frame_rate", "join_videos", "video_facts", "video_frames"]
+__all__ = ["VideoWriter", "decode_each", "frame_rate", "join_videos", "video_facts", "video_frames", "video_header"]
 
 KEYFRAMES = 10  # a picture that can be decoded alone every so many
 COLOUR = {"crf": "18", "preset": "veryfast", "g": str(KEYFRAMES), "bf": "0"}
@@ -105,6 +106,12 @@ def video_frames(path: Path) -> int:
         return sum(packet.size > 0 for packet in container.demux(container.streams.video[0]))
 
 
+def video_header(path: Path) -> bytes:
+    """What a decoder must know before the first picture; videos can be joined where it is equal."""
+    with closing(av.open(str(path))) as container:
+        return container.streams.video[0].codec_context.extradata or b""
+
+
 def join_videos(parts: Sequence[Path], out: Path, fps: float) -> None:
     """Put videos of the same encoder end to end, packet by packet; frame i lies at i / fps.
 
@@ -155,10 +162,17 @@ def decode_each(path: Path, name: str, feature: Feature, fps: float, frames: tup
     with reading(name, "video"):
         if not path.is_file():
             raise DatasetError(name, "file", "is missing")
-        for index, picture in enumerate(_pictures(path, name, feature, fps, frames), start=frames[0]):
-            if picture is None:
-                raise DatasetError(name, f"picture {index} of the file", "cannot be decoded")
-            yield picture
+        index, pictures = frames[0], _pictures(path, name, feature, fps, frames)
+        try:
+            while (picture := next(pictures)) is not None:
+                yield picture
+                index += 1
+        except StopIteration:
+            return
+        except FFmpegError as error:
+            reason = f"cannot be decoded: {error.strerror or error}"
+            raise DatasetError(name, f"picture {index} of the file", reason) from error
+        raise DatasetError(name, f"picture {index} of the file", "cannot be decoded")
 
 
 def _pictures(
