@@ -1,5 +1,6 @@
 """`armflow train`: learn a policy from recorded play."""
 
+import contextlib
 import hashlib
 import json
 import sys
@@ -102,7 +103,7 @@ class Train:
         folder = make_folder(self._folder(method))
         self._set_up_torch()
         from armflow.learning.store import load_table
-        from armflow.learning.trainer import leads, train
+        from armflow.learning.trainer import leads
 
         table, schema = load_table(self.data)
         columns = [name for name in EXTRA_COLUMNS if name in schema.features]
@@ -112,10 +113,17 @@ class Train:
         objective = METHODS[method](table, schema, self.preset, self.seed)
         rollouts = _rollouts(objective, schema, episodes)
         if not leads():
-            train(objective, config, folder, resume=self.resume, rollouts=rollouts)
-            return 0
+            return self._help(objective, config, folder)
         facts = {**self._facts(method), "data": _data_facts(self.data, table), "train": asdict(config)}
         self._lead(objective, config, folder, json.loads(json.dumps({**facts, "rollouts": episodes})), rollouts)
+        return 0
+
+    def _help(self, objective: "Objective", config: "TrainConfig", folder: Path) -> int:
+        """Train beside the leading process, which tells of Ctrl-C and of a training that diverged."""
+        from armflow.learning.trainer import DivergedError, train
+
+        with contextlib.suppress(KeyboardInterrupt, DivergedError):
+            train(objective, config, folder, resume=self.resume)
         return 0
 
     def _lead(

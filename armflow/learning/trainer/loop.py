@@ -113,6 +113,7 @@ class _Loop:
     norm: float = 0.0
     logged: tuple[int, float] = (0, 0.0)  # samples and seconds at the last line
     whole: bool = True  # weights, optimiser and counters belong together
+    agreed: bool = False  # every process knows that this step was the last
 
     def run(self) -> TrainRecord:
         state, counters = self.state, self.state.counters
@@ -122,23 +123,33 @@ class _Loop:
         self.logged = counters.samples, counters.seconds
         self._be_patient(False)
         try:
-            if counters.step % state.config.evaluate_every == 0 and counters.evaluated < counters.step:
-                self._evaluate()  # it was cut short
-            while counters.step < state.config.steps:
-                self._step()
-                self._after_step()
-            if counters.evaluated < counters.step:
-                self._evaluate()
+            self._steps()
             self._save()
         except KeyboardInterrupt:
-            if self.whole:  # a second Ctrl-C cuts a step in two
-                self._save()
-                _log.info("stopped after step %d; --resume goes on from there", counters.step)
+            self._stopped()
             raise
         finally:
             if self.metrics is not None:
                 self.metrics.close()
         return self._record()
+
+    def _steps(self) -> None:
+        counters, config = self.state.counters, self.state.config
+        if counters.step % config.evaluate_every == 0 and counters.evaluated < counters.step:
+            self._evaluate()  # it was cut short
+        while counters.step < config.steps:
+            self._step()
+            self._after_step()
+        if counters.evaluated < counters.step:
+            self._evaluate()
+
+    def _stopped(self) -> None:
+        """Leave a checkpoint, unless a second Ctrl-C cut a step in two."""
+        if self.whole:
+            self._save()
+            _log.info("stopped after step %d; --resume goes on from there", self.state.counters.step)
+        if self.agreed:
+            self.team.wait()  # a helper that ends first would end the leader while it writes
 
     def _step(self) -> None:
         """One step; Ctrl-C waits for its end."""
@@ -166,6 +177,7 @@ class _Loop:
         self._be_patient(False)
         if counters.skipped_in_row >= MOST_SKIPPED:
             raise DivergedError(counters.step, self.folder)
+        self.agreed = asked
         if asked or (self.team.size == 1 and self.stop.asked):
             raise KeyboardInterrupt
 
