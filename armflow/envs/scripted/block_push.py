@@ -17,6 +17,7 @@ OTHER = 0.075  # m that a pushed block keeps from the other one
 DEPTHS = (0.028, 0.042)  # m from the zone's centre at which a push is enough
 SPEEDS, PUSH_SPEEDS = (0.02, 0.03), (0.013, 0.02)  # m a step
 PAUSE, PAUSES = 0.3, (3, 12)  # chance of one before a new way, and its length in steps
+PATIENCE = 50  # steps on the way behind a block before the other side is tried
 LAST_PAUSE = 3  # steps that follow the last push
 
 
@@ -44,7 +45,7 @@ class BlockPlay:
         self._rng = rng
         block, zone = (int(number) for number in rng.integers(2, size=2))
         self._left = [self._draw(block, zone), self._draw(1 - block, 1 - zone)]
-        self._pushing = False
+        self._pushing, self._waited = False, 0
         self._leaving: np.ndarray | None = None
         self._pause, self._end = 0, LAST_PAUSE
 
@@ -85,13 +86,16 @@ class BlockPlay:
             self._pushing = True
         if self._pushing:
             return push.push_speed * _unit(ahead - STEERING * off * aside)
+        self._waited += 1
+        if self._waited > PATIENCE:
+            push.side, self._waited = -push.side, 0
         step = start - rod
         length = float(np.linalg.norm(step))
         return min(push.speed, length) * _around(rod, start, blocks, push.side)
 
     def _turn_away(self, rod: np.ndarray, block: np.ndarray) -> np.ndarray:
         """Begin to leave a block, perhaps after a pause."""
-        self._pushing = False
+        self._pushing, self._waited = False, 0
         self._leaving = _unit(rod - block)
         if self._rng.random() < PAUSE:
             self._pause = int(self._rng.integers(*PAUSES))
@@ -141,8 +145,9 @@ def _around(rod: np.ndarray, goal: np.ndarray, blocks: np.ndarray, side: float) 
     for block in sorted(blocks, key=lambda one: float(np.linalg.norm(one - rod))):
         to_block = block - rod
         distance = float(np.linalg.norm(to_block))
-        if distance < CLEAR:  # slide round it, and outwards
+        clear = min(CLEAR, float(np.linalg.norm(goal - block)) - REACHED)  # a goal beside a block has to be reached
+        if distance < clear:  # slide round it, and outwards
             return _unit(_turned(_unit(to_block), side * np.pi / 2) - 0.8 * _unit(to_block))
-        if _passing(rod, goal, block)[1] < CLEAR:
-            return _turned(_unit(to_block), side * float(np.arcsin(CLEAR / distance)) * 1.05)
+        if _passing(rod, goal, block)[1] < clear:
+            return _turned(_unit(to_block), side * float(np.arcsin(clear / distance)) * 1.05)
     return _unit(goal - rod)
