@@ -86,8 +86,7 @@ def test_check_finds_pictures_that_cannot_be_decoded(folder):
     findings = list(check(folder))
     assert any("changed since it was written" in finding.problem for finding in findings)
     undecoded = [finding for finding in findings if "cannot be decoded" in finding.problem]
-    assert undecoded
-    assert undecoded[0].episode == 1
+    assert [finding.episode for finding in undecoded] == [1]
 
 
 def test_check_finds_statistics_that_do_not_match(plain):

@@ -64,6 +64,7 @@ class _Repair:
     def __init__(self, root: Path) -> None:
         self.root, self.done = root, []
         self.pictures: dict[str, list[Statistics]] = {}
+        self.tasks_read: list[str] = []
 
     def run(self) -> list[str]:
         for part in sorted((self.root / layout.RECORDING).glob("*.part")):
@@ -74,9 +75,10 @@ class _Repair:
         kept = self._verified(info, entries, tasks)
         if not listed or len(kept) < len(entries) or len(kept) != info.counts.episodes:
             info, tasks = self._truncate(info, kept, entries, tasks)
-        elif len(tasks) != info.counts.tasks:
-            self.done.append("wrote meta/tasks.parquet again")
+        elif tasks != self.tasks_read or len(tasks) != info.counts.tasks:
+            self._set_aside(layout.TASKS)
             info = self._announce(info, kept, tasks)
+            self.done.append(f"wrote {layout.TASKS} again")
         self._digests(kept)
         self._statistics(info, kept)
         self._join(info, len(kept))
@@ -106,7 +108,7 @@ class _Repair:
     def _contents(self, info: Info) -> tuple[list[str], list[Entry], bool]:
         """Tasks, episodes, and whether meta/episodes was in order."""
         try:
-            tasks = read_tasks(self.root)
+            tasks = self.tasks_read = read_tasks(self.root)
         except DatasetError as error:
             self.done.append(str(error))
             tasks = []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
@@ -188,10 +188,8 @@ def _pictures(
         if size != tuple(feature.shape[:2]):
             raise DatasetError(name, "resolution", f"{size[1]} x {size[0]} px; the schema says {list(feature.shape)}")
         stream.codec_context.thread_count = 1
-        if frames[0] and stream.time_base:
-            container.seek(int((frames[0] - 0.5) / fps / stream.time_base), stream=stream)
         wanted = frames[0]
-        for frame in container.decode(stream):
+        for frame in _frames_from(container, stream, wanted, fps):
             index = None if frame.time is None else round(frame.time * fps)
             if index is not None and index < wanted:
                 continue
@@ -203,3 +201,15 @@ def _pictures(
             if wanted >= frames[1]:
                 return
         yield None
+
+
+def _frames_from(container: InputContainer, stream: VideoStream, first: int, fps: float) -> Iterator[av.VideoFrame]:
+    """Decode from the last key frame at or before frame `first`; from the beginning where seeking lands too late."""
+    if first and stream.time_base:
+        container.seek(int((first + 0.25) / fps / stream.time_base), stream=stream)
+        frame = next(container.decode(stream), None)
+        if frame is not None and frame.time is not None and round(frame.time * fps) <= first:
+            yield frame
+        else:
+            container.seek(0, stream=stream)
+    yield from container.decode(stream)

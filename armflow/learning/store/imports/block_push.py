@@ -39,7 +39,9 @@ EXTRA = {
     "observe": list(range(10)),
     "goal": [0, 1, 3, 4],
     "angles": [2, 5, 12, 15],
-    "points": [[0, 1], [3, 4], [6, 7], [8, 9]],
+    "points": [[0, 1], [3, 4], [6, 7]],
+    "alike": [[0, 1, 2], [3, 4, 5]],
+    "moved": [[6, 8], [7, 9]],
 }
 GOAL_TASK = "push the two blocks into the two targets"
 NPZ_ARRAYS = {"observations", "actions", "masks"}
