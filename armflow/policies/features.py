@@ -2,8 +2,8 @@
 
 A network that is fed coordinates in a range of half a metre learns slowly what decides about contact: differences of a
 few millimetres, and directions. So besides the standardised columns it gets the way between any two points of a state,
-and from each point to its goal: as an offset, as tanh(offset / `NEAR`), which resolves what is close, as a direction, and
-logarithm of its length.
+and from each point to its goal: as an offset, as tanh(offset / `NEAR`), which resolves what is close, as a direction,
+and as the logarithm of its length.
 """
 
 from itertools import combinations

@@ -110,7 +110,4 @@ def wrap_policy(module: nn.Module, config: Mapping[str, Any], options: SamplerOp
 
 
 def _fields(config: Mapping[str, Any]) -> PlayFields:
-    raw = config["fields"]
-    return PlayFields(
-        tuple(raw["observe"]), tuple(raw["goal"]), tuple(raw["angles"]), tuple(tuple(point) for point in raw["points"])
-    )
+    return PlayFields.read(config["fields"], int(config["state_width"]))

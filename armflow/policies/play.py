@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from armflow.learning.store.table import EpisodeTable
+from armflow.policies.augment import displace, exchange, settle
 from armflow.robot.errors import StackError
 
 __all__ = ["PlayConfig", "PlayData", "PlayDataError", "PlayFields", "PlayWindows", "split_episodes"]
@@ -34,15 +35,21 @@ class PlayFields:
         goal: Columns that make a goal.
         angles: Columns that are angles, rad.
         points: Groups of columns that are coordinates of points along the same axes, m.
+        alike: Groups of columns of objects that differ in name only.
+        moved: For each action, the columns that it shifts: readings first, the command last.
     """
 
     observe: tuple[int, ...]
     goal: tuple[int, ...]
     angles: tuple[int, ...] = ()
     points: tuple[tuple[int, ...], ...] = ()
+    alike: tuple[tuple[int, ...], ...] = ()
+    moved: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that there is something to see and to reach."""
+        """Check that there is something to see and to reach, and that what is alike has the same columns."""
+        if len({len(group) for group in self.alike}) > 1:
+            raise PlayDataError(f"groups of columns that are alike have one length; these do not: {self.alike}")
         if not self.observe or not self.goal:
             raise PlayDataError("a policy needs columns to observe and columns that make a goal: both lists are empty")
 
@@ -62,9 +69,10 @@ class PlayFields:
             observe=tuple(extra.get("observe", everything)),
             goal=tuple(extra.get("goal", everything)),
             angles=tuple(extra.get("angles", ())),
-            points=tuple(tuple(point) for point in extra.get("points", ())),
+            **{name: tuple(tuple(group) for group in extra.get(name, ())) for name in ("points", "alike", "moved")},
         )
-        columns = (*fields.observe, *fields.goal, *fields.angles, *(c for point in fields.points for c in point))
+        groups = (*fields.points, *fields.alike, *fields.moved)
+        columns = (*fields.observe, *fields.goal, *fields.angles, *(c for group in groups for c in group))
         wrong = sorted({c for c in columns if not 0 <= c < width})
         if wrong:
             raise PlayDataError(f"the dataset names state columns {wrong}, but its state has columns 0 to {width - 1}")
@@ -82,6 +90,9 @@ class PlayConfig:
         final_share: Share of goals that are the end of the episode; the others lie anywhere between now and `horizon`.
         horizon: Farthest goal, frames ahead; 0 for no limit.
         holdout: Share of the episodes kept for validation.
+        exchanged: Whether objects that are alike change places; see `augment` for this and the next two.
+        displaced: Standard deviation of the robot's displacement, m; 0 for none.
+        settled: Share of windows in which readings are set to their commands.
     """
 
     window: int = 5
@@ -90,6 +101,9 @@ class PlayConfig:
     final_share: float = 0.0
     horizon: int = 0
     holdout: float = 0.05
+    exchanged: bool = False
+    displaced: float = 0.0
+    settled: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -97,6 +111,8 @@ class PlayConfig:
             raise PlayDataError(
                 f"window, chunk and goal frames are at least 1, not {self.window}, {self.chunk}, {self.goal_frames}"
             )
+        if not (0 <= self.settled <= 1 and 0 <= self.displaced < np.inf):
+            raise PlayDataError(f"settled {self.settled} is a share, displaced {self.displaced} m is at least 0")
         if not (0 <= self.final_share <= 1 and 0 <= self.holdout < 1 and self.horizon >= 0):
             raise PlayDataError(
                 f"final share {self.final_share} and holdout {self.holdout} are shares, horizon {self.horizon} is >= 0"
@@ -202,8 +218,15 @@ class PlayData:
         return len(self._ends)
 
     def sample(self, count: int, *, rng: np.random.Generator) -> PlayWindows:
-        """Draw windows uniformly over frames, each with a goal from later in its episode."""
-        return self.windows(rng.integers(self.frames, size=count), rng=rng)
+        """Draw windows uniformly over frames, each with a goal from later in its episode, and vary them."""
+        windows, c = self.windows(rng.integers(self.frames, size=count), rng=rng), self.config
+        if c.exchanged:
+            windows = exchange(windows, self.fields, rng=rng)
+        if c.settled and self.fields.moved:
+            windows = settle(windows, self.fields, c.settled, rng=rng)
+        if c.displaced and self.fields.moved:
+            windows = displace(windows, self.fields, c.displaced, rng=rng)
+        return windows
 
     def windows(self, numbers: np.ndarray, *, rng: np.random.Generator) -> PlayWindows:
         """Cut the windows with the given numbers [B], 0 to `frames` - 1; `rng` draws the goals."""

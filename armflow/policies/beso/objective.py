@@ -32,11 +32,14 @@ class BesoObjective:
         settings: Model, noise and sampler.
         train: Windows to learn from.
         aside: Windows of the held-out episodes.
+        environment: Where the data are from, or "".
     """
 
-    def __init__(self, train: PlayData, aside: PlayData, settings: BesoConfig, *, seed: int = 0) -> None:
+    def __init__(
+        self, train: PlayData, aside: PlayData, settings: BesoConfig, *, environment: str = "", seed: int = 0
+    ) -> None:
         """Build the network and take mean and spread from the training windows."""
-        self.train, self.aside, self.settings = train, aside, settings
+        self.train, self.aside, self.settings, self.environment = train, aside, settings, environment
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.module: ScoreTransformer = build_network(
@@ -78,8 +81,10 @@ class BesoObjective:
     def evaluate(self, module: nn.Module) -> dict[str, float]:
         """Loss on held-out windows, and the rms distance of drawn actions from those taken, in their own unit."""
         assert isinstance(module, ScoreTransformer)
+        if not self.aside.frames:
+            return {}
         rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
-        batch = self.aside.sample(min(EVALUATED, self.aside.frames), rng=rng).tensors()
+        batch = self.aside.windows(rng.permutation(self.aside.frames)[:EVALUATED], rng=rng).tensors()
         loss = self.loss(module, batch, generator=generator)
         policy = BesoPolicy(module, self.settings)
         past = batch["actions"][:, :-1, 0]
@@ -91,6 +96,7 @@ class BesoObjective:
         """JSON that `load_policy` rebuilds the network from."""
         return {
             "method": "beso",
+            "environment": self.environment,
             "state_width": self.train.states.shape[1],
             "action_width": self.train.actions.shape[1],
             "fields": asdict(self.train.fields),
@@ -121,4 +127,5 @@ def make_objective(table: EpisodeTable, schema: Schema, preset: str, *, seed: in
     settings = MODELS[preset]
     fields = PlayFields.read(schema.extra, table.arrays["observation.state"].shape[1])
     train, aside = PlayData.split(table, fields, settings.play)
-    return BesoObjective(train, aside, settings, seed=seed)
+    environment = str(schema.extra.get("environment", ""))
+    return BesoObjective(train, aside, settings, environment=environment, seed=seed)
