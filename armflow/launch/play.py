@@ -261,8 +261,8 @@ def _play_by_hand(
 
 
 def _show(environment: Any) -> None:
-    """Draw the camera's view at the top of the terminal."""
-    from armflow.launch.keyboard import picture_text
+    """Draw the camera's view at the top of the terminal, and the keys below it."""
+    from armflow.launch.keyboard import HELP, picture_text
 
-    sys.stdout.write("\x1b[H" + picture_text(environment._episode.view(96, 72).rgb) + "\n")
+    sys.stdout.write(f"\x1b[H{picture_text(environment._episode.view(96, 72).rgb)}\n{HELP}\x1b[J\n")
     sys.stdout.flush()

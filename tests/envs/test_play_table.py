@@ -232,22 +232,22 @@ def play(env, seed: int, player: TablePlay) -> list:
 
 def test_play_reaches_most_of_what_it_tries_in_many_ways():
     env = make(ends_at_success=False)
-    player = TablePlay(seconds=(30.0, 31.0))
+    player = TablePlay(seconds=(25.0, 26.0))
     done = []
-    for seed in range(3):
+    for seed in range(2):
         actions = play(env, seed, player)
-        assert len(actions) >= 240
+        assert len(actions) >= 200
         done += player.done
         assert all(0 <= one.start < one.end <= len(actions) for one in player.done)
     whole = [one for one in done if not one.gave_up]
     assert sum(one.reached for one in whole) >= 0.9 * len(whole)
-    assert len({one.kind for one in whole}) >= 7
+    assert len({one.kind for one in whole}) >= 6
     env.close()
 
 
 def test_one_seed_plays_one_way_and_another_one_another():
     env = make(ends_at_success=False)
-    first, again, other = (np.array(play(env, seed, TablePlay((4.0, 5.0)))) for seed in (1, 1, 2))
+    first, again, other = (np.array(play(env, seed, TablePlay((5.0, 6.0)))) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert first.shape != other.shape or not np.array_equal(first, other)
     env.close()
