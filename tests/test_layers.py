@@ -18,7 +18,7 @@ ROOMS = {
 }
 # Hardware and services are extras: nothing may need them to be imported.
 EXTRAS = {"pyrealsense2", "libusb_package", "xarm", "rtde_control", "panda_py", "viser", "yourdfpy", "openai", "ray"}
-EXTRAS |= {"tensorboard", "gsplat", "h5py", "numcodecs"}
+EXTRAS |= {"tensorboard", "gsplat", "h5py", "numcodecs", "lightning_fabric"}
 
 
 def imported_modules(path: Path) -> Iterator[str]:

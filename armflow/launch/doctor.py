@@ -27,6 +27,8 @@ EXTRAS = {
     "vlm": ("openai", "a vision-language model as a verifier"),
     "ray": ("ray", "evaluation over several machines"),
     "tensorboard": ("tensorboard", "training curves in TensorBoard"),
+    "import": ("h5py", "importing HDF5 and zarr datasets"),
+    "cluster": ("lightning_fabric", "training on several devices or machines"),
     "gsplat": ("gsplat", "fast Gaussian splatting on an NVIDIA GPU"),
     "dev": ("pytest", "make check"),
 }
