@@ -9,8 +9,9 @@ __all__ = ["ALL_TASKS", "CONTROLLER_NAMES", "SOLVERS", "TASKS", "arm_for", "arm_
 
 TASKS = ("Push", "PickPlace", "InsertPen", "HangMug", "Pour", "OpenDrawer")
 """Tasks in words, for every arm with a gripper; what "all" stands for."""
-OWN_ARMS = {"BlockPush": "xarm6_pusher"}
+OWN_ARMS = {"BlockPush": "xarm6_pusher", "PlayTable": "panda"}
 """Tasks with goals for learned policies, with the arm that each brings."""
+_WITHOUT_HAND = ("xarm6_pusher",)  # arms for their own task only
 ALL_TASKS = (*TASKS, *OWN_ARMS)
 CONTROLLER_NAMES = ("flow", "oracle", "random", "hold")
 SOLVERS = ("banded", "cvxpy")
@@ -20,7 +21,7 @@ def arm_names() -> tuple[str, ...]:
     """Return the arms that come with armflow, then the user's own in ./arms: one YAML file each."""
     folder = Path(__file__).parents[1] / "robot" / "embodiments"
     stems = [path.stem for place in (folder, Path("arms")) for path in sorted(place.glob("*.yaml"))]
-    return tuple(stem for stem in dict.fromkeys(stems) if stem not in OWN_ARMS.values())
+    return tuple(stem for stem in dict.fromkeys(stems) if stem not in _WITHOUT_HAND)
 
 
 def pick(what: str, value: str, choices: Iterable[str]) -> str:

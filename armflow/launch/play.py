@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tyro.conf import Positional
 
-from armflow.launch.choices import pick
+from armflow.launch.choices import arm_for, pick
 from armflow.launch.play_tasks import PLAY_ARMS
 from armflow.robot.errors import StackError, ValueRangeError
 
@@ -31,7 +31,7 @@ class Record:
 
     task: str = "PlayTable"
     """One of BlockPush, PlayTable."""
-    arm: str = ""
+    arm: str = "auto"
     """The arm; each task brings its own: xarm6_pusher for BlockPush, panda for PlayTable."""
     episodes: int = 20
     """How many episodes the dataset shall hold in the end; those that are there already count."""
@@ -77,8 +77,7 @@ class Record:
         from armflow.launch.play_episode import PlaySpec
 
         task = pick("task to play", self.task, PLAY_ARMS)
-        if self.arm:
-            pick(f"arm for {task}", self.arm, (PLAY_ARMS[task],))
+        arm_for(task, self.arm)
         pick("source", self.source, SOURCES)
         check_counts(self.episodes, self.seed, self.camera_size, 1.0)
         if self.workers < 1:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from armflow.launch.choices import OWN_ARMS
 from armflow.robot.errors import ChoiceError
 
 __all__ = ["PLAY_ARMS", "PlayTask", "find_play_task"]
 
-PLAY_ARMS = {"BlockPush": "xarm6_pusher", "PlayTable": "panda"}
+PLAY_ARMS = OWN_ARMS
 """Tasks that can be played, with the arm that each brings."""
 
 

@@ -22,7 +22,7 @@ class Sim:
     """Run a few episodes of one task in simulation, with a video of each and a report."""
 
     task: str = "PickPlace"
-    """One of Push, PickPlace, InsertPen, HangMug, Pour, OpenDrawer, BlockPush."""
+    """One of Push, PickPlace, InsertPen, HangMug, Pour, OpenDrawer, BlockPush, PlayTable."""
     arm: str = "auto"
     """One of panda, iiwa, xarm6, xarm7, ur5, so101, a YAML file that describes an arm, or auto (the task's own)."""
     controller: str = "flow"

@@ -109,7 +109,7 @@ def test_pictures_are_recorded_with_their_camera(tmp_path):
     ("options", "said"),
     [
         (["--task", "Push"], "no task to play 'Push'; choose from BlockPush, PlayTable"),
-        (["--task", "PlayTable", "--arm", "ur5"], "no arm for PlayTable 'ur5'; choose from panda"),
+        (["--task", "PlayTable", "--arm", "ur5"], "no arm for PlayTable 'ur5'; choose from auto, panda"),
         (["--source", "dance"], "no source 'dance'; choose from scripted, keyboard"),
         (["--source", "keyboard"], "needs a terminal"),
         (["--workers", "0"], "--workers is 0"),
