@@ -24,7 +24,7 @@ class Evaluate:
     """Run many seeds of tasks on arms, and write report.html, report.json and videos."""
 
     task: tuple[str, ...] = ("all",)
-    """Any of Push, PickPlace, InsertPen, HangMug, Pour, OpenDrawer, or all of these; BlockPush."""
+    """Any of Push, PickPlace, InsertPen, HangMug, Pour, OpenDrawer, or all of these; BlockPush, PlayTable."""
     arm: tuple[str, ...] = ("auto",)
     """Any of panda, iiwa, xarm6, xarm7, ur5, so101, or all; YAML files that describe arms; or auto, the task's own."""
     controller: str = "flow"
