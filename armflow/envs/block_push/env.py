@@ -64,7 +64,8 @@ class BlockPushEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self.action_space = spaces.Box(-MAX_SHIFT, MAX_SHIFT, (2,), np.float32)
         goal = spaces.Box(-_BOUND, _BOUND, (4,), np.float64)
         state = spaces.Box(-_BOUND, _BOUND, (len(FIELDS),), np.float64)
-        self.observation_space = spaces.Dict({"observation": state, "achieved_goal": goal, "desired_goal": goal})
+        fields: dict[str, spaces.Space] = {"observation": state, "achieved_goal": goal, "desired_goal": goal}
+        self.observation_space = spaces.Dict(fields)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict, dict]:
         """Lay the task out anew, as drawn from the seed or as the options say.

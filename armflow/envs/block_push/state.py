@@ -130,9 +130,9 @@ class Pushes:
 
     def update(self, state: np.ndarray) -> None:
         """Take note of a state [16]."""
-        for pair in map(tuple, np.argwhere(inside(state)).tolist()):
-            if pair not in self.made:
-                self.made.append(pair)
+        for block, zone in np.argwhere(inside(state)).tolist():
+            if (block, zone) not in self.made:
+                self.made.append((block, zone))
 
 
 def inside(state: np.ndarray) -> np.ndarray:

@@ -93,7 +93,10 @@ class BlockPush:
             x, y, yaw = state[10 + 3 * index : 13 + 3 * index].tolist()
             world.add(_zone(index, color), place(x, y, 0.0, turn_z(yaw)))
         self.blocks = tuple(
-            world.add(_block(name, color), place(*state[at : at + 2].tolist(), SIDE / 2, turn_z(float(state[at + 2]))))
+            world.add(
+                _block(name, color),
+                place(float(state[at]), float(state[at + 1]), SIDE / 2, turn_z(float(state[at + 2]))),
+            )
             for name, color, at in (("red block", RED, 0), ("green block", GREEN, 3))
         )
         self.target = self.reference = self.blocks[0]
@@ -144,6 +147,15 @@ class BlockPush:
         """How many blocks are in the zones they are meant for."""
         chosen = meant(self.goal, self._zone_state[[0, 1, 3, 4]].reshape(2, 2))
         return int(inside(self.state(world))[[0, 1], chosen].sum())
+
+    def facts(self, world: World) -> dict[str, str]:
+        """Which block came into which zone first and second, and how many are where they are meant to be."""
+        sides = "left", "right"
+        zones = self._zone_state[[0, 3]]
+        names = [
+            f"{('red', 'green')[block]} {sides[int(zones[zone] > zones.mean())]}" for block, zone in self.pushes.made
+        ]
+        return {"pushes": ", then ".join(names[:2]) or "none", "blocks in goal": str(self.blocks_in_goal(world))}
 
     def solved(self, world: World) -> bool:
         """Whether the blocks are in different zones, whichever they are meant for."""
