@@ -113,6 +113,11 @@ class TaskWorld:
         """The goal in numbers that goes with them, or None."""
         return None if self.policy_state() is None else self.task.desired_goal(self.world)
 
+    def facts(self) -> dict[str, str]:
+        """What the task tells about the episode, a few words each; for reports."""
+        tell = getattr(self.task, "facts", None)
+        return {} if tell is None else tell(self.world)
+
     def failure(self) -> str | None:
         """Why the episode cannot go on, or None."""
         return self.world.poisoned

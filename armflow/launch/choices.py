@@ -13,7 +13,7 @@ OWN_ARMS = {"BlockPush": "xarm6_pusher", "PlayTable": "panda"}
 """Tasks with goals for learned policies, with the arm that each brings."""
 _WITHOUT_HAND = ("xarm6_pusher",)  # arms for their own task only
 ALL_TASKS = (*TASKS, *OWN_ARMS)
-CONTROLLER_NAMES = ("flow", "oracle", "random", "hold")
+CONTROLLER_NAMES = ("flow", "oracle", "random", "hold", "beso", "policy")
 SOLVERS = ("banded", "cvxpy")
 
 

@@ -1,12 +1,13 @@
 """Controllers by name, and the two that know nothing: `hold` and `random`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from armflow.launch.choices import pick
+from armflow.launch.policy_options import PolicyOptions, find_policy
 from armflow.perception.observation import Observation
 from armflow.policies.policy import Controller
 from armflow.robot.chunk import ActionChunk
@@ -23,9 +24,11 @@ class ControllerOptions:
 
     Attributes:
         solver: "banded" (the banded solver) or "cvxpy" (the readable reference).
+        policy: Checkpoint and sampler of a learned policy.
     """
 
     solver: str = "banded"
+    policy: PolicyOptions = field(default_factory=PolicyOptions)
 
 
 @dataclass
@@ -99,12 +102,27 @@ def _make_oracle(world: Any, rng: np.random.Generator, options: ControllerOption
     return make_oracle(world, rng=rng, solver=options.solver)
 
 
+def _make_learned(method: str | None) -> "Factory":
+    """A learned policy; it sees the state and the goal that the task offers in numbers, no picture."""
+
+    def make(world: Any, rng: np.random.Generator, options: ControllerOptions) -> Controller:
+        from armflow.policies.controller import PolicyController, meaning
+
+        loaded = find_policy(world.task.name, method, options.policy)
+        agent = loaded.agent(seed=int(rng.integers(2**31)))
+        return PolicyController(agent, meaning(loaded.environment, world.arm.model), loaded.method)
+
+    return make
+
+
 Factory = Callable[[Any, np.random.Generator, ControllerOptions], Controller]
 CONTROLLERS: dict[str, Factory] = {
     "flow": _make_flow,
     "oracle": _make_oracle,
     "random": lambda world, rng, options: RandomController(rng),
     "hold": lambda world, rng, options: HoldController(),
+    "beso": _make_learned("beso"),
+    "policy": _make_learned(None),
 }
 
 NEED_GRIPPER = ("flow", "oracle")

@@ -1,7 +1,7 @@
 """From names and a seed to one finished episode; what `sim`, `demo` and `eval` share."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from armflow.launch.controllers import ControllerOptions, make_controller
 from armflow.launch.film import film_camera
 from armflow.launch.page import video_name
+from armflow.launch.policy_options import PolicyOptions, PolicyOptionsError, held_out_episode
 from armflow.launch.recorder import Recorder
 from armflow.launch.runner import EpisodeResult, Outcome, World, run_episode
 
@@ -30,6 +31,7 @@ class EpisodeSpec:
         noise: Whether depth is as noisy as a real sensor's.
         max_seconds: Longest time in the world, s.
         gui: Whether to open pybullet's window.
+        policy: Checkpoint, sampler and goals of a learned policy.
     """
 
     task: str
@@ -41,6 +43,7 @@ class EpisodeSpec:
     noise: bool = True
     max_seconds: float = 60.0
     gui: bool = False
+    policy: PolicyOptions = field(default_factory=PolicyOptions)
 
     @property
     def title(self) -> str:
@@ -71,6 +74,8 @@ def play(
     period = world.world.physics.period
     recorder = Recorder(video, spec.title, film_camera(world), period=period) if video is not None else None
     try:
+        if spec.policy.goals:
+            _ask_for_held_out(world.task, spec)
         world.reset(np.random.default_rng(spec.seed))
         if tell is not None:
             tell(world.instruction)
@@ -80,8 +85,14 @@ def play(
             world.close()
 
 
+def _ask_for_held_out(task: Any, spec: EpisodeSpec) -> None:
+    if not hasattr(task, "ask"):
+        raise PolicyOptionsError(f"{spec.task} cannot begin as a recorded episode; leave --goals away")
+    task.ask(*held_out_episode(spec.policy.goals, spec.task, spec.seed))
+
+
 def _play_in(world: World, spec: EpisodeSpec, recorder: Recorder | None) -> EpisodeResult:
-    options = ControllerOptions(solver=spec.solver)
+    options = ControllerOptions(solver=spec.solver, policy=spec.policy)
     controller = make_controller(spec.controller, world, options, rng=np.random.default_rng([spec.seed, 1]))
     max_seconds = min(spec.max_seconds, getattr(world, "max_seconds", spec.max_seconds))
     outcome = run_episode(world, controller, max_seconds=max_seconds, listener=recorder)

@@ -6,10 +6,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
 
 from armflow.launch.choices import ALL_TASKS, CONTROLLER_NAMES, SOLVERS, TASKS, arm_for, arm_names, pick, pick_many
 from armflow.launch.files import append_line, make_folder, write_json
+from armflow.launch.policy_options import PolicyOptions
 from armflow.robot.errors import ValueRangeError
 
 if TYPE_CHECKING:
@@ -28,13 +31,14 @@ class Evaluate:
     arm: tuple[str, ...] = ("auto",)
     """Any of panda, iiwa, xarm6, xarm7, ur5, so101, or all; YAML files that describe arms; or auto, the task's own."""
     controller: str = "flow"
-    """What drives the arm: flow, oracle (reads the simulator's truth), random, hold."""
+    """What drives the arm: flow, oracle (reads the truth), random, hold, beso, or policy (any --checkpoint)."""
     episodes: int = 20
     """Episodes of each task on each arm; their seeds count up from --seed."""
     seed: int = 0
     """First seed."""
     jobs: int = 2
     """Processes, each on one thread; results do not depend on it."""
+    policy: Annotated[PolicyOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PolicyOptions)
     solver: str = "banded"
     """Trajectory solver: banded, or cvxpy (the slow reference)."""
     camera_size: tuple[int, int] = (320, 240)
@@ -73,6 +77,7 @@ class Evaluate:
                 self.camera_size,
                 not self.no_noise,
                 self.max_seconds,
+                policy=self.policy,
             )
             for task in pick_many("task", self.task, ALL_TASKS, TASKS)
             for arm in arms
@@ -211,7 +216,7 @@ def _check_same_settings(folder: Path, options: Evaluate) -> None:
     Raises:
         ValueRangeError: The folder holds a run with another solver, camera, noise or time.
     """
-    names = ("solver", "camera_size", "no_noise", "max_seconds")
+    names = ("solver", "camera_size", "no_noise", "max_seconds", "policy")
     wanted = json.loads(json.dumps({name: asdict(options)[name] for name in names}))
     path = folder / "settings.json"
     if path.exists():

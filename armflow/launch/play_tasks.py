@@ -52,17 +52,22 @@ def find_play_task(name: str) -> PlayTask:
 def _block_push() -> PlayTask:
     from armflow.learning.store.imports.block_push import ACTION_NAMES, EXTRA, GOAL_TASK, STATE_NAMES
 
-    return PlayTask("BlockPush", PLAY_ARMS["BlockPush"], GOAL_TASK, STATE_NAMES, ACTION_NAMES, dict(EXTRA))
+    free = {"rule": "any"}
+    return PlayTask("BlockPush", PLAY_ARMS["BlockPush"], GOAL_TASK, STATE_NAMES, ACTION_NAMES, dict(EXTRA), (), free)
 
 
 def _play_table() -> PlayTask:
     from armflow.envs.play_table.goals import GOAL_COLUMNS, KINDS, STATE_NAMES
+    from armflow.robot.tool_motion import CONTROL_STEP_SECONDS, CONTROL_STEPS, TOOL_SPEED
 
     extra = {
         "environment": "PlayTable",
         "observe": list(range(len(STATE_NAMES))),
         "goal": list(GOAL_COLUMNS),
         "angles": [],
+        "points": [[0, 1, 2], [8, 9, 10], [13, 14, 15]],
+        "moved": [[0], [1], [2]],
+        "stride": TOOL_SPEED * CONTROL_STEPS * CONTROL_STEP_SECONDS,
         "behaviours": list(KINDS),
     }
     names = tuple(name.replace(" ", "_") for name in STATE_NAMES)

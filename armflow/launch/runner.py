@@ -69,6 +69,7 @@ class Outcome:
         chunks: Chunks executed.
         replans: Times the controller threw its plan away.
         rejected: Commands that the limiter refused.
+        facts: What else the task tells about the episode, a few words each.
     """
 
     success: bool = False
@@ -79,6 +80,7 @@ class Outcome:
     chunks: int = 0
     replans: int = 0
     rejected: int = 0
+    facts: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ def run_episode(
         outcome.seconds_sim = float(world.time)
         outcome.seconds_wall = time.perf_counter() - started
         _collect(world.arm, controller, outcome)
+        outcome.facts = dict(getattr(world, "facts", dict)())
         if listener is not None:
             listener.finish(outcome)
     return outcome

@@ -4,11 +4,14 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
 
 from armflow.launch.choices import ALL_TASKS, CONTROLLER_NAMES, SOLVERS, arm_for, pick
 from armflow.launch.evaluate import check_counts
 from armflow.launch.files import make_folder
+from armflow.launch.policy_options import PolicyOptions
 
 if TYPE_CHECKING:
     from armflow.launch.episode import EpisodeSpec
@@ -26,13 +29,14 @@ class Sim:
     arm: str = "auto"
     """One of panda, iiwa, xarm6, xarm7, ur5, so101, a YAML file that describes an arm, or auto (the task's own)."""
     controller: str = "flow"
-    """What drives the arm: flow, oracle (reads the simulator's truth), random, hold."""
+    """What drives the arm: flow, oracle (reads the truth), random, hold, beso, or policy (any --checkpoint)."""
     seed: int = 0
     """Seed of the first episode; the others count up from it."""
     episodes: int = 1
     """How many episodes."""
     gui: bool = False
     """Open pybullet's window."""
+    policy: Annotated[PolicyOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PolicyOptions)
     solver: str = "banded"
     """Trajectory solver: banded, or cvxpy (the slow reference)."""
     camera_size: tuple[int, int] = (320, 240)
@@ -66,6 +70,7 @@ class Sim:
                 noise=not self.no_noise,
                 max_seconds=self.max_seconds,
                 gui=self.gui,
+                policy=self.policy,
             )
             for seed in range(self.seed, self.seed + self.episodes)
         ]

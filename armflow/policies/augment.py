@@ -52,7 +52,7 @@ def displace(
     states, actions = windows.states.clone(), windows.actions.clone()
     for action, shifted in enumerate(fields.moved):
         states[..., list(shifted)] += offset[:, None, action, None]
-    actions[:, -1, 0, : len(fields.moved)] -= offset * windows.valid[:, -1, :1]
+    actions[:, -1, 0, : len(fields.moved)] -= offset / fields.stride * windows.valid[:, -1, :1]
     return replace(windows, states=states, actions=actions)
 
 

@@ -56,12 +56,14 @@ class LoadedPolicy:
         play: Its window, chunk and goal frames.
         execute: Actions of a chunk that are carried out.
         environment: The environment of its data, or "".
+        method: What it was trained with.
     """
 
     policy: Policy
     play: PlayConfig
     execute: int
     environment: str
+    method: str
 
     def agent(self, *, seed: int) -> PolicyAgent:
         """Make an agent for episodes."""
@@ -102,11 +104,12 @@ def wrap_policy(module: nn.Module, config: Mapping[str, Any], options: SamplerOp
     chosen = (options or SamplerOptions()).chosen()
     if isinstance(module, ScoreTransformer):
         settings = replace(BesoConfig.read(dict(config["settings"])), **chosen)
-        return LoadedPolicy(BesoPolicy(module, settings), settings.play, settings.execute, environment)
+        return LoadedPolicy(BesoPolicy(module, settings), settings.play, settings.execute, environment, "beso")
     if set(chosen) - {"execute"}:
         raise PolicyError(f"a {config['method']} policy has no {', '.join(sorted(set(chosen) - {'execute'}))}")
     policy = cast(Policy, module)
-    return LoadedPolicy(policy, PlayConfig(**config["play"]), int(chosen.get("execute", 1)), environment)
+    play, execute = PlayConfig(**config["play"]), int(chosen.get("execute", 1))
+    return LoadedPolicy(policy, play, execute, environment, str(config["method"]))
 
 
 def _fields(config: Mapping[str, Any]) -> PlayFields:

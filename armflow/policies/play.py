@@ -6,7 +6,7 @@ is no action to learn.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,12 @@ from torch import Tensor
 
 from armflow.learning.store.table import EpisodeTable
 from armflow.policies.augment import displace, exchange, settle
+from armflow.policies.pictures import PictureConfig
 from armflow.robot.errors import StackError
 
 __all__ = ["PlayConfig", "PlayData", "PlayDataError", "PlayFields", "PlayWindows", "split_episodes"]
 
-STATE, ACTION, VALID = "observation.state", "action", "action.valid"
+STATE, ACTION, VALID, IMAGES = "observation.state", "action", "action.valid", "observation.images."
 
 
 class PlayDataError(StackError):
@@ -37,6 +38,8 @@ class PlayFields:
         points: Groups of columns that are coordinates of points along the same axes, m.
         alike: Groups of columns of objects that differ in name only.
         moved: For each action, the columns that it shifts: readings first, the command last.
+        stride: How far one unit of action shifts them, m.
+        picture: Pictures that the policy sees besides; None for none.
     """
 
     observe: tuple[int, ...]
@@ -45,11 +48,15 @@ class PlayFields:
     points: tuple[tuple[int, ...], ...] = ()
     alike: tuple[tuple[int, ...], ...] = ()
     moved: tuple[tuple[int, ...], ...] = ()
+    stride: float = 1.0
+    picture: PictureConfig | None = None
 
     def __post_init__(self) -> None:
         """Check that there is something to see and to reach, and that what is alike has the same columns."""
         if len({len(group) for group in self.alike}) > 1:
             raise PlayDataError(f"groups of columns that are alike have one length; these do not: {self.alike}")
+        if not 0 < self.stride < np.inf:
+            raise PlayDataError(f"stride {self.stride} is not above 0")
         if not self.observe or not self.goal:
             raise PlayDataError("a policy needs columns to observe and columns that make a goal: both lists are empty")
 
@@ -69,6 +76,8 @@ class PlayFields:
             observe=tuple(extra.get("observe", everything)),
             goal=tuple(extra.get("goal", everything)),
             angles=tuple(extra.get("angles", ())),
+            stride=float(extra.get("stride", 1.0)),
+            picture=PictureConfig(**extra["picture"]) if extra.get("picture") else None,
             **{name: tuple(tuple(group) for group in extra.get(name, ())) for name in ("points", "alike", "moved")},
         )
         groups = (*fields.points, *fields.alike, *fields.moved)
@@ -77,6 +86,10 @@ class PlayFields:
         if wrong:
             raise PlayDataError(f"the dataset names state columns {wrong}, but its state has columns 0 to {width - 1}")
         return fields
+
+    def facts(self) -> dict[str, Any]:
+        """JSON that `read` takes."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +141,14 @@ class PlayWindows:
         actions: [B, W, H, A] raw actions: those of each frame and the H - 1 after it.
         goals: [B, F, G] raw goal columns of F later frames.
         valid: [B, W, H] whether there is such an action.
+        frames: [B, W] numbers of the frames, for their pictures.
     """
 
     states: Tensor
     actions: Tensor
     goals: Tensor
     valid: Tensor
+    frames: Tensor = field(default_factory=lambda: torch.empty(0, 0, dtype=torch.long))
 
     def tensors(self) -> dict[str, Tensor]:
         """By name, as the trainer passes them on."""
@@ -162,6 +177,7 @@ class PlayData:
         episodes: Numbers of the episodes used here.
         fields: What the columns mean.
         config: How windows are cut.
+        pictures: [F, H, W, 3] uint8 where the policy sees pictures.
     """
 
     states: Tensor
@@ -171,6 +187,7 @@ class PlayData:
     episodes: np.ndarray
     fields: PlayFields
     config: PlayConfig
+    pictures: Tensor | None = None
     _ends: np.ndarray = field(init=False)  # [N] frames that may end a window
     _first: np.ndarray = field(init=False)  # [N] first frame of their episode
     _last: np.ndarray = field(init=False)  # [N] last frame of their episode
@@ -192,10 +209,13 @@ class PlayData:
     ) -> tuple["PlayData", "PlayData"]:
         """Make training and validation data from a table with "observation.state", "action" and, maybe, "action.valid".
 
+        Where the fields say that the policy sees pictures, the table has these too.
+
         Raises:
             PlayDataError: A name is missing, there are fewer than two episodes, or a number is not finite.
         """
-        for name in (STATE, ACTION):
+        images = [IMAGES + fields.picture.camera] if fields.picture else []
+        for name in (STATE, ACTION, *images):
             if name not in table.arrays:
                 raise PlayDataError(f"no '{name}' in the data; it has {', '.join(table.arrays)}")
         states, actions = (np.ascontiguousarray(table.arrays[name], np.float32) for name in (STATE, ACTION))
@@ -209,7 +229,8 @@ class PlayData:
         parts = split_episodes(len(starts) - 1, config.holdout, seed=seed)
         acted = np.asarray(table.arrays.get(VALID, np.ones(len(states))), bool).reshape(-1)
         tensors = torch.from_numpy(states), torch.from_numpy(actions)
-        train, aside = (cls(*tensors, acted, starts, part, fields, config) for part in parts)
+        pictures = torch.from_numpy(table.arrays[images[0]]) if images else None
+        train, aside = (cls(*tensors, acted, starts, part, fields, config, pictures) for part in parts)
         return train, aside
 
     @property
@@ -244,7 +265,12 @@ class PlayData:
             actions=actions,
             goals=self.states[torch.from_numpy(goal)][..., list(self.fields.goal)],
             valid=torch.from_numpy(valid),
+            frames=torch.from_numpy(frames),
         )
+
+    def tensors(self, windows: PlayWindows) -> dict[str, Tensor]:
+        """Name a batch's tensors as the trainer passes them on; "pictures" [B, W, H, W', 3] where there are any."""
+        return windows.tensors() | ({} if self.pictures is None else {"pictures": self.pictures[windows.frames]})
 
     def _goal_frames(self, end: np.ndarray, last: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw the frames [B, F] that make the goal: the episode's end, or a later frame, uniformly."""

@@ -6,7 +6,7 @@ import torch
 from armflow.policies.augment import displace, exchange, settle
 from armflow.policies.play import PlayFields, PlayWindows
 
-FIELDS = PlayFields(observe=(0, 1, 2, 3, 4, 5), goal=(2, 0, 1, 3), alike=((0, 1), (2, 3)), moved=((4, 5),))
+FIELDS = PlayFields(observe=(0, 1, 2, 3, 4, 5), goal=(2, 0, 1, 3), alike=((0, 1), (2, 3)), moved=((4, 5),), stride=0.5)
 
 
 def windows(count: int = 200) -> PlayWindows:
@@ -35,8 +35,8 @@ def test_a_displaced_robot_still_ends_where_it_was_to_go() -> None:
     after = displace(before, FIELDS, 0.01, rng=np.random.default_rng(0))
     for column in (4, 5):
         torch.testing.assert_close(
-            after.states[:, -1, column] + after.actions[:, -1, 0, 0],
-            before.states[:, -1, column] + before.actions[:, -1, 0, 0],
+            after.states[:, -1, column] + 0.5 * after.actions[:, -1, 0, 0],
+            before.states[:, -1, column] + 0.5 * before.actions[:, -1, 0, 0],
         )
     assert abs(float((after.states - before.states)[:, 0, 4].std()) - 0.01) < 0.002
     torch.testing.assert_close(after.states[..., :4], before.states[..., :4])

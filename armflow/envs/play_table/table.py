@@ -174,6 +174,10 @@ class PlayTable:
         """Where things shall be, [7]; only the column of `kind` counts."""
         return self._goal.copy()
 
+    def facts(self, world: World) -> dict[str, str]:
+        """The kind of goal."""
+        return {"goal": self.kind}
+
     def success(self, achieved: np.ndarray, desired: np.ndarray) -> np.ndarray:
         """Tell from goals [..., 7] whether the episode's kind is met, [...] bool."""
         return met(achieved, desired, self.kind)
