@@ -29,6 +29,7 @@ def render_page(report: Mapping[str, Any], results: Sequence[EpisodeResult], vid
         _head(report, results),
         section("Success", rate_chart(report["runs"]) + note(INTERVAL_NOTE)),
         section("In figures", _runs_table(report["runs"])),
+        *(_facts(run) for run in report["runs"]),
         _videos(results, videos),
         _failures(report["runs"]),
         _latency(results),
@@ -80,7 +81,28 @@ def card(name: str, value: str, note: str) -> str:
 
 
 def _controller_note(controllers: Sequence[str]) -> str:
-    return "reads the simulator's truth" if "oracle" in controllers else "sees one noisy RGB-D camera and its encoders"
+    if "oracle" in controllers:
+        return "reads the simulator's truth"
+    if {"beso", "policy"} & set(controllers):
+        return "sees the numbers that the task's benchmark offers"
+    return "sees one noisy RGB-D camera and its encoders"
+
+
+def _facts(run: Mapping[str, Any]) -> str:
+    """What the task told about its episodes, with the success of each."""
+    parts = []
+    for name, values in run.get("facts", {}).items():
+        rows = [
+            (
+                value,
+                count,
+                f"{done}/{count}",
+                "{:.0f} to {:.0f} %".format(*(100 * x for x in wilson_interval(done, count))),
+            )
+            for value, (count, done) in values.items()
+        ]
+        parts.append(section(f"{run['task']}: {name}", table((name, "episodes", "success", "interval"), rows)))
+    return "\n".join(parts)
 
 
 def _runs_table(runs: Sequence[Mapping[str, Any]]) -> str:

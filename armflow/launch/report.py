@@ -13,7 +13,7 @@ from armflow import __version__
 from armflow.launch.doctor import hardware, versions
 from armflow.launch.figures import latency_summary, wilson_interval
 from armflow.launch.files import write_json, write_text
-from armflow.launch.runner import EpisodeResult
+from armflow.launch.runner import EpisodeResult, Outcome
 
 __all__ = ["group_reason", "summarise", "summarise_run", "write_report"]
 
@@ -69,6 +69,21 @@ def summarise_run(results: Sequence[EpisodeResult]) -> dict[str, Any]:
         "seconds_wall_median": float(np.median([outcome.seconds_wall for outcome in outcomes])),
         "replans": sum(outcome.replans for outcome in outcomes),
         "rejected": sum(outcome.rejected for outcome in outcomes),
+        "facts": _count_facts(outcomes),
+    }
+
+
+def _count_facts(outcomes: Sequence[Outcome]) -> dict[str, dict[str, list[int]]]:
+    """Fact -> what was told -> [episodes, successes], most frequent first."""
+    told: dict[str, Counter[str]] = {}
+    done: Counter[tuple[str, str]] = Counter()
+    for outcome in outcomes:
+        for name, value in outcome.facts.items():
+            told.setdefault(name, Counter())[value] += 1
+            done[name, value] += outcome.success
+    return {
+        name: {value: [count, done[name, value]] for value, count in values.most_common()}
+        for name, values in told.items()
     }
 
 

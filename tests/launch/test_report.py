@@ -54,3 +54,10 @@ def test_the_page_needs_nothing_from_elsewhere(tmp_path):
     assert not re.search(r'(src|href)="(https?:|//)', page)
     assert "push the &lt;red&gt; block" in page
     assert json.loads((tmp_path / "report.json").read_text())["episodes"] == 2
+
+
+def test_what_a_task_tells_is_counted_with_its_successes():
+    results = [result(seed, seed != 1) for seed in range(3)]
+    for one, word in zip(results, ("left", "left", "right"), strict=True):
+        one.outcome.facts["side"] = word
+    assert summarise(results, command="")["facts"] == {"side": {"left": [2, 1], "right": [1, 1]}}
