@@ -55,11 +55,8 @@ class BesoPolicy:
         noise = torch.randn((batch, window, network.play.chunk * network.action_width), generator=generator).to(states)
         known = network.past_rows(network.scaled(past))
 
-        def window_seen(keep: float) -> _Window:
-            context = network.context(states, goals, states.new_full((batch,), keep))
-            return _Window(self, context, known, noise[:, :-1], sigmas[:-1])
-
-        denoise = guide(window_seen(1.0), window_seen(0.0), settings.guidance)
+        told, hidden = (_Window(self, states, goals, keep, known, noise[:, :-1], sigmas[:-1]) for keep in (1.0, 0.0))
+        denoise = guide(told, hidden, settings.guidance)
         found = SAMPLERS[settings.sampler](denoise, sigmas[0] * noise[:, -1], sigmas, generator=generator)
         return network.unscaled(found.unflatten(-1, (-1, network.action_width)))
 
@@ -73,14 +70,18 @@ class _Window:
 
     Attributes:
         policy: Whose network it is.
-        context: Goal and state tokens.
+        states: [B, W, S].
+        goals: [B, F, G].
+        keep: 1 to tell the goal, 0 to hide it.
         known: [B, W - 1, H A] past actions, scaled.
         noise: [B, W - 1, H A] their noise, of spread one.
         levels: [L] noise levels of the schedule, on the CPU.
     """
 
     policy: BesoPolicy
-    context: tuple[Tensor, Tensor]
+    states: Tensor
+    goals: Tensor
+    keep: float
     known: Tensor
     noise: Tensor
     levels: Tensor
@@ -110,6 +111,7 @@ class _Window:
         sigma = levels.to(self.known)
         wide = sigma[:, None, None, None]
         past = edm.c_in(wide) * network.hide_ahead(self.known + wide * self.noise)
-        memories = network.remember(past, edm.c_noise(sigma), self.context)
+        context = network.context(self.states, self.goals, self.states.new_full((len(self.states),), self.keep))
+        memories = network.remember(past, edm.c_noise(sigma), context)
         view = SingleToken.view if self._alone else lambda memory: memory
         self._seen.update((level, view(memory)) for level, memory in zip(levels.tolist(), memories, strict=True))
