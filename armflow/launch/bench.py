@@ -20,6 +20,7 @@ BENCHMARKS = {
     "envs": ("envs", "env_rows"),
     "optimize": ("optimize", "optimize_rows"),
     "perception": ("perception", "perception_rows"),
+    "policies": ("policies", "policy_rows"),
 }
 COLUMNS = ("name", "value", "unit", "bar", "reference", "ok")
 
@@ -33,7 +34,7 @@ class Bench:
     """Measure every speed that the project promises and print it beside its bar."""
 
     only: tuple[str, ...] = ("all",)
-    """Any of ik, limiter, render, envs, optimize, perception, or all."""
+    """Any of ik, limiter, render, envs, optimize, perception, policies, or all."""
     json: Path | None = None
     """Also write the rows to this file."""
 
