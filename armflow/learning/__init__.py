@@ -1,1 +1,1 @@
-"""What every learned model shares; empty until the first one is trained."""
+"""What every learned model shares: datasets, score-based generation, the trainer, checkpoints."""
