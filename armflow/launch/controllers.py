@@ -13,7 +13,7 @@ from armflow.policies.policy import Controller
 from armflow.robot.chunk import ActionChunk
 from armflow.robot.errors import ChoiceError
 
-__all__ = ["CONTROLLERS", "ControllerOptions", "HoldController", "RandomController", "make_controller"]
+__all__ = ["CONTROLLERS", "LEARNED", "ControllerOptions", "HoldController", "RandomController", "make_controller"]
 
 CONTROL_DT = 0.04  # s, the control period of every simulated arm
 
@@ -126,6 +126,7 @@ CONTROLLERS: dict[str, Factory] = {
 }
 
 NEED_GRIPPER = ("flow", "oracle")
+LEARNED = ("beso", "policy")  # for tasks that tell state and goal in numbers
 
 
 def make_controller(name: str, world: Any, options: ControllerOptions, *, rng: np.random.Generator) -> Controller:

@@ -1,6 +1,7 @@
 """`python -m armflow.launch.readme REPORT...`: put measured results between the marks of README.md.
 
-Success tables come from `report.json` of `armflow eval`, speeds from the file of `armflow bench --json`.
+Success tables come from `report.json` of `armflow eval`, one for the planner and one for learned policies; speeds come from
+the file of `armflow bench --json`.
 """
 
 import json
@@ -9,11 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from armflow.launch.figures import wilson_interval
 from armflow.launch.files import write_text
 
-__all__ = ["between", "speed_rows", "success_rows"]
+__all__ = ["between", "learned_rows", "speed_rows", "success_rows"]
 
 SUCCESS = ("| task | arm | success | 95 % interval | seeds | again with |", "|---|---|---|---|---|---|")
+LEARNED = ("| task | policy | success | 95 % interval | seeds | again with |", "|---|---|---|---|---|---|")
 SPEED = ("| what | measured | bar | reference | |", "|---|---|---|---|---|")
 
 
@@ -29,6 +32,23 @@ def _success_row(run: dict[str, Any]) -> str:
     again = f"`armflow eval --task {run['task']} --arm {run['arm']} --episodes {count}{seed}`"
     rate, seeds = f"{run['successes']} of {count}", f"{first} to {run['seeds'][-1]}"
     return f"| {run['task']} | {run['arm']} | {rate} | {low:.1f} to {high:.1f} % | {seeds} | {again} |"
+
+
+def learned_rows(reports: Sequence[dict[str, Any]]) -> list[str]:
+    """One table row for each evaluation of a learned policy, and one for each kind of goal that its task tells."""
+    return [*LEARNED, *(row for report in reports for row in _learned_rows(report))]
+
+
+def _learned_rows(report: dict[str, Any]) -> list[str]:
+    run = report["runs"][0]
+    low, high = (100 * bound for bound in run["interval"])
+    seeds = f"{run['seeds'][0]} to {run['seeds'][-1]}"
+    rate = f"{run['successes']} of {run['episodes']} | {low:.1f} to {high:.1f} %"
+    rows = [f"| {run['task']} | {run['controller']} | {rate} | {seeds} | `{report['command']}` |"]
+    for kind, (count, done) in sorted(run.get("facts", {}).get("goal", {}).items()):
+        low, high = (100 * bound for bound in wilson_interval(done, count))
+        rows.append(f"| {run['task']}: {kind} | | {done} of {count} | {low:.1f} to {high:.1f} % | of these | |")
+    return rows
 
 
 def speed_rows(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -51,13 +71,20 @@ def between(text: str, name: str, rows: Sequence[str]) -> str:
 
 def main(paths: Sequence[str]) -> None:
     """Sort the files by what they hold and rewrite README.md in the current folder."""
-    runs, speeds = [], []
+    runs, learned, speeds = [], [], []
     for path in paths:
         found = json.loads(Path(path).read_text())
-        (speeds if isinstance(found, list) else runs).extend(found if isinstance(found, list) else found["runs"])
+        if isinstance(found, list):
+            speeds += found
+        elif found["runs"][0]["controller"] in ("beso", "policy"):
+            learned.append(found)
+        else:
+            runs += found["runs"]
     text = Path("README.md").read_text()
     if runs:
         text = between(text, "success", success_rows(runs))
+    if learned:
+        text = between(text, "learned", learned_rows(learned))
     if speeds:
         text = between(text, "speed", speed_rows(speeds))
     write_text("README.md", text)

@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 
-from armflow.launch.controllers import CONTROLLERS, ControllerOptions, make_controller
+from armflow.launch.controllers import CONTROLLERS, LEARNED, ControllerOptions, make_controller
 from armflow.policies.policy import Controller
 from armflow.robot.chunk import ActionChunk
 
 ACTS = 3
 
 
-@pytest.fixture(params=CONTROLLERS)
+@pytest.fixture(
+    params=[name for name in CONTROLLERS if name not in LEARNED]
+)  # these: tests/policies/test_controller.py
 def controller(request, world):
     controller = make_controller(request.param, world, ControllerOptions(), rng=np.random.default_rng(0))
     controller.reset(world.instruction)

@@ -1,4 +1,4 @@
-from armflow.launch.readme import between, speed_rows, success_rows
+from armflow.launch.readme import between, learned_rows, speed_rows, success_rows
 
 RUN = {
     "task": "Push",
@@ -16,6 +16,13 @@ def test_a_row_says_how_to_measure_it_again():
     assert "97 of 100" in row
     assert "91.5 to 99.0 %" in row
     assert "`armflow eval --task Push --arm panda --episodes 100`" in row
+
+
+def test_a_learned_policy_stands_with_its_command_and_its_kinds_of_goals():
+    run = {**RUN, "controller": "beso", "facts": {"goal": {"lamp on": [10, 9]}}}
+    first, second = learned_rows([{"runs": [run], "command": "armflow eval --controller beso"}])[-2:]
+    assert first.endswith("| `armflow eval --controller beso` |")
+    assert "lamp on | | 9 of 10 | 59.6 to 98.2 %" in second
 
 
 def test_a_speed_stands_beside_its_bar():
