@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from armflow.policies.pictures import Eye
 from armflow.policies.play import PlayConfig
 from armflow.robot.arrays import check_finite, check_shape
 from armflow.robot.errors import StackError
@@ -27,7 +28,7 @@ class Policy(Protocol):
         """Give the actions that follow from the last frame.
 
         Args:
-            states: [B, W, S] raw states, oldest first.
+            states: [B, W, S] raw states, oldest first; sights behind them where the policy sees pictures.
             past: [B, W - 1, A] actions taken at all but the last of these frames.
             goals: [B, F, G] raw goals.
             generator: Source of randomness.
@@ -45,11 +46,14 @@ class PolicyAgent:
         policy: What gives the actions.
         play: Window, chunk and goal frames.
         execute: Actions of a chunk that are carried out before the policy is asked again.
+        eye: What looks at pictures, where the policy sees any.
     """
 
-    def __init__(self, policy: Policy, play: PlayConfig, *, execute: int = 1, seed: int = 0) -> None:
+    def __init__(
+        self, policy: Policy, play: PlayConfig, *, execute: int = 1, seed: int = 0, eye: Eye | None = None
+    ) -> None:
         """Take a policy; `seed` is the source of its randomness."""
-        self.policy, self.play, self.execute = policy, play, execute
+        self.policy, self.play, self.execute, self.eye = policy, play, execute, eye
         self._generator = torch.Generator().manual_seed(seed)
         self._states: deque[np.ndarray] = deque(maxlen=play.window)
         self._actions: deque[np.ndarray] = deque(maxlen=max(play.window - 1, 1))
@@ -61,17 +65,23 @@ class PolicyAgent:
         self._actions.clear()
         self._ahead = []
 
-    def act(self, state: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    def act(self, state: np.ndarray, goal: np.ndarray, picture: np.ndarray | None = None) -> np.ndarray:
         """Return the next action [A] from a state [S] towards a goal [G], all in their own units.
 
+        A policy that sees pictures takes one, [H, W, 3] uint8, of the recorded size.
+
         Raises:
-            ShapeError: The state or the goal is not finite or not a row of numbers.
-            AgentError: The policy's answer is not finite.
+            ShapeError: The state or the goal is not finite or not a row of numbers, or the picture of another size.
+            AgentError: The policy's answer is not finite, or it has no picture to see.
         """
         state, goal = np.asarray(state, np.float32), np.asarray(goal, np.float32)
         for name, row in (("state", state), ("goal", goal)):
             check_shape(name, row, "N")
             check_finite(name, row)
+        if self.eye is not None:
+            if picture is None:
+                raise AgentError(f"the policy sees pictures of camera {self.eye.config.camera}, and was given none")
+            state = np.concatenate([state, self.eye.look(picture)])
         self._states.append(state)
         if not self._ahead:
             self._ahead = list(self._ask(goal)[: self.execute])

@@ -24,14 +24,17 @@ class PolicyInputError(StackError):
 
 
 class PolicyController:
-    """Asks a policy for one action at a time and turns it into joint motion; ends only when the runner does."""
+    """Asks a policy for one action at a time and turns it into joint motion; ends only when the runner does.
 
-    needs_frame = False
+    Attributes:
+        needs_frame: Whether the policy sees pictures.
+    """
 
     def __init__(self, agent: PolicyAgent, to_chunk: ToChunk, name: str) -> None:
         """Take the agent, the meaning of its actions, and a name for messages."""
         self._agent, self._to_chunk, self._name = agent, to_chunk, name
         self._actions = 0
+        self.needs_frame = agent.eye is not None
 
     def reset(self, instruction: str) -> None:
         """Forget the last episode; the goal comes with each observation."""
@@ -43,12 +46,14 @@ class PolicyController:
 
         Raises:
             PolicyInputError: The observation has no state or no goal.
+            PictureError: The camera does not show the view that the policy was trained on.
         """
         if observation.state is None or observation.goal is None:
             raise PolicyInputError(
                 f"{self._name} works on tasks that tell their state and goal in numbers; this one does not"
             )
-        action = self._agent.act(observation.state, observation.goal)
+        picture = self._agent.eye.view(observation.frame) if self._agent.eye else None
+        action = self._agent.act(observation.state, observation.goal, picture)
         self._actions += 1
         return self._to_chunk(np.asarray(action, float), observation)
 

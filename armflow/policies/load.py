@@ -13,6 +13,7 @@ from armflow.policies.beso.config import BesoConfig
 from armflow.policies.beso.network import ScoreTransformer
 from armflow.policies.beso.objective import build_network
 from armflow.policies.beso.policy import BesoPolicy
+from armflow.policies.pictures import Eye, PictureEncoder
 from armflow.policies.play import PlayConfig, PlayFields
 from armflow.robot.errors import StackError
 
@@ -57,6 +58,7 @@ class LoadedPolicy:
         execute: Actions of a chunk that are carried out.
         environment: The environment of its data, or "".
         method: What it was trained with.
+        eye: What looks at pictures, where the policy sees any.
     """
 
     policy: Policy
@@ -64,10 +66,11 @@ class LoadedPolicy:
     execute: int
     environment: str
     method: str
+    eye: Eye | None = None
 
     def agent(self, *, seed: int) -> PolicyAgent:
         """Make an agent for episodes."""
-        return PolicyAgent(self.policy, self.play, execute=self.execute, seed=seed)
+        return PolicyAgent(self.policy, self.play, execute=self.execute, seed=seed, eye=self.eye)
 
 
 def load_policy(folder: str | Path, options: SamplerOptions | None = None) -> LoadedPolicy:
@@ -101,15 +104,17 @@ def _module(checkpoint: Checkpoint) -> nn.Module:
 def wrap_policy(module: nn.Module, config: Mapping[str, Any], options: SamplerOptions | None = None) -> LoadedPolicy:
     """Make a policy of a trained network and the configuration of its objective."""
     environment = str(config.get("environment", config.get("extra", {}).get("environment", "")))
+    encoder = next((part for part in module.modules() if isinstance(part, PictureEncoder)), None)
+    eye = None if encoder is None else Eye(encoder)
     chosen = (options or SamplerOptions()).chosen()
     if isinstance(module, ScoreTransformer):
         settings = replace(BesoConfig.read(dict(config["settings"])), **chosen)
-        return LoadedPolicy(BesoPolicy(module, settings), settings.play, settings.execute, environment, "beso")
+        return LoadedPolicy(BesoPolicy(module, settings), settings.play, settings.execute, environment, "beso", eye)
     if set(chosen) - {"execute"}:
         raise PolicyError(f"a {config['method']} policy has no {', '.join(sorted(set(chosen) - {'execute'}))}")
     policy = cast(Policy, module)
     play, execute = PlayConfig(**config["play"]), int(chosen.get("execute", 1))
-    return LoadedPolicy(policy, play, execute, environment, str(config["method"]))
+    return LoadedPolicy(policy, play, execute, environment, str(config["method"]), eye)
 
 
 def _fields(config: Mapping[str, Any]) -> PlayFields:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from armflow.policies.baselines.bins import find_bins, nearest
+from armflow.policies.features import StateFeatures
 from armflow.policies.play import PlayData
 
 __all__ = ["BaselinePolicy", "BinnedActions", "Clone"]
@@ -75,6 +76,11 @@ class Clone(nn.Module):
         super().__init__()
         self.network, self.actions = network, _Actions(action_width)
 
+    @property
+    def features(self) -> StateFeatures:
+        """States and goals as the network's inputs."""
+        return _features(self.network)
+
     def fit(self, data: PlayData, *, rng: np.random.Generator) -> None:
         """Set the spreads of states and actions."""
         _fit(self.network, self.actions, data)
@@ -111,6 +117,11 @@ class BinnedActions(nn.Module):
         self.network, self.actions, self.focus = network, _Actions(action_width), focus
         self.register_buffer("centres", torch.zeros(bins, chunk * action_width))
         self.register_buffer("reach", torch.ones(chunk * action_width))
+
+    @property
+    def features(self) -> StateFeatures:
+        """States and goals as the network's inputs."""
+        return _features(self.network)
 
     def fit(self, data: PlayData, *, rng: np.random.Generator) -> None:
         """Set the spreads, and find the bins by k-means.
@@ -171,8 +182,14 @@ def _mean(values: Tensor, mask: Tensor) -> Tensor:
     return (values * mask).sum() / mask.sum().clamp_min(1)
 
 
+def _features(network: nn.Module) -> StateFeatures:
+    features = network.get_submodule("features")
+    assert isinstance(features, StateFeatures)
+    return features
+
+
 def _fit(network: nn.Module, actions: _Actions, data: PlayData) -> None:
     """Set the spreads from the frames of the training episodes."""
     rows = data.training_frames()
-    network.get_submodule("features").fit(data.states.numpy()[rows])  # type: ignore[operator]
+    _features(network).fit(data.states.numpy()[rows])
     actions.fit(data.actions[torch.from_numpy(rows)])

@@ -15,6 +15,7 @@ from armflow.policies.backbone import BackboneConfig
 from armflow.policies.baselines.methods import BinnedActions, Clone
 from armflow.policies.baselines.networks import GoalMLP, GoalTransformer
 from armflow.policies.beso.config import MODELS
+from armflow.policies.pictures import PictureConfig
 from armflow.policies.play import PlayConfig, PlayData, PlayDataError, PlayFields
 from armflow.robot.errors import ChoiceError, StackError, ValueRangeError
 
@@ -97,7 +98,7 @@ def make_objective(
         "environment": schema.extra.get("environment", ""),
         "state_width": state_width,
         "action_width": action_width,
-        "fields": asdict(fields),
+        "fields": fields.facts(),
         **asdict(preset),
     }
     with torch.random.fork_rng(devices=[]):
@@ -125,11 +126,12 @@ class BaselineObjective:
 
     def batch(self, size: int, *, rng: np.random.Generator) -> dict[str, Tensor]:
         """Draw windows and goals."""
-        return self.train.sample(size, rng=rng).tensors()
+        return self.train.tensors(self.train.sample(size, rng=rng))
 
     def loss(self, module: nn.Module, batch: dict[str, Tensor], *, generator: torch.Generator) -> Tensor:
-        """Ask the policy; no noise is needed."""
-        return _policy(module).loss(batch)
+        """Ask the policy; noise only shifts pictures."""
+        policy = _policy(module)
+        return policy.loss({**batch, "states": policy.features.see(batch, generator=generator)})
 
     def evaluate(self, module: nn.Module) -> dict[str, float]:
         """Loss on held-out windows, and the rms distance of predicted actions from those taken, in their own unit.
@@ -140,8 +142,9 @@ class BaselineObjective:
             return {}
         policy, rng = _policy(module), np.random.default_rng(0)
         device = next(policy.parameters()).device
-        drawn = self.aside.sample(min(EXAMINED, self.aside.frames), rng=rng).tensors()
+        drawn = self.aside.tensors(self.aside.sample(min(EXAMINED, self.aside.frames), rng=rng))
         batch = {name: part.to(device) for name, part in drawn.items()}
+        batch["states"] = policy.features.see(batch)
         found = policy.predict(
             batch["states"],
             batch["actions"][:, :-1, 0],
@@ -219,4 +222,5 @@ def _read_fields(told: Mapping[str, Any]) -> PlayFields:
         goal=tuple(told["goal"]),
         angles=tuple(told["angles"]),
         points=tuple(tuple(point) for point in told["points"]),
+        picture=PictureConfig(**told["picture"]) if "picture" in told else None,
     )

@@ -54,12 +54,12 @@ class BesoObjective:
 
     def batch(self, size: int, *, rng: np.random.Generator) -> dict[str, Tensor]:
         """Draw windows."""
-        return self.train.sample(size, rng=rng).tensors()
+        return self.train.tensors(self.train.sample(size, rng=rng))
 
     def loss(self, module: nn.Module, batch: dict[str, Tensor], *, generator: torch.Generator) -> Tensor:
         """Weighted squared error of the denoised actions, averaged over those that exist."""
         assert isinstance(module, ScoreTransformer)
-        states = batch["states"]
+        states = module.features.see(batch, generator=generator)
         clean = module.scaled(batch["actions"]).flatten(2)  # [B, W, H A]
         sigma = self._sigma((len(states),), generator).to(states)
         noise = torch.randn(clean.shape, generator=generator, device=generator.device).to(clean)
@@ -84,11 +84,11 @@ class BesoObjective:
         if not self.aside.frames:
             return {}
         rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
-        batch = self.aside.windows(rng.permutation(self.aside.frames)[:EVALUATED], rng=rng).tensors()
+        batch = self.aside.tensors(self.aside.windows(rng.permutation(self.aside.frames)[:EVALUATED], rng=rng))
         loss = self.loss(module, batch, generator=generator)
         policy = BesoPolicy(module, self.settings)
         past = batch["actions"][:, :-1, 0]
-        found = policy.predict(batch["states"], past, batch["goals"], generator=generator)
+        found = policy.predict(module.features.see(batch), past, batch["goals"], generator=generator)
         error = (found - batch["actions"][:, -1])[batch["valid"][:, -1]]
         return {"loss": float(loss), "action_rms": float(error.square().sum(dim=-1).mean().sqrt())}
 
@@ -99,7 +99,7 @@ class BesoObjective:
             "environment": self.environment,
             "state_width": self.train.states.shape[1],
             "action_width": self.train.actions.shape[1],
-            "fields": asdict(self.train.fields),
+            "fields": self.train.fields.facts(),
             "settings": asdict(self.settings),
         }
 
