@@ -38,27 +38,34 @@ class StateFeatures(nn.Module):
     mean: Tensor
     spread: Tensor
     near: Tensor
+    plain: Tensor
+    turned: Tensor
+    goal: Tensor
+    tail: Tensor
+    head: Tensor
+    aims: Tensor
 
     def __init__(self, fields: PlayFields, state_width: int) -> None:
         """Prepare for states with `state_width` columns; `fit` sets mean and spread."""
         super().__init__()
         self.fields = fields
         seen, goal = set(fields.observe), list(fields.goal)
-        self._plain = [c for c in fields.observe if c not in fields.angles]
-        self._turned = [c for c in fields.observe if c in fields.angles]
-        points = [point for point in fields.points if seen.issuperset(point)]
-        self._pairs = [(list(a), list(b)) for a, b in combinations(points, 2) if len(a) == len(b)]
-        reached = [point for point in fields.points if set(goal).issuperset(point)]
-        self._aims = [(list(point), [goal.index(c) for c in point]) for point in reached]
-        self._goal = goal
+        plain = [c for c in fields.observe if c not in fields.angles]
+        turned = [c for c in fields.observe if c in fields.angles]
+        pairs = list(combinations([point for point in fields.points if seen.issuperset(point)], 2))
+        aims = [[goal.index(c) for c in point] for point in fields.points if set(goal).issuperset(point)]
         self.encoder = PictureEncoder(fields.picture) if fields.picture else None
         sights = fields.picture.sights if fields.picture else 0
-        self.width = len(self._plain) + 2 * len(self._turned) + sum(3 * len(a) + 1 for a, _ in self._pairs) + sights
+        self.width = len(plain) + 2 * len(turned) + sum(3 * len(a) + 1 for a, _ in pairs) + sights
         self.goal_width = len(goal)
-        self.offset_width = 2 * len(goal) + sum(len(point) + 1 for point, _ in self._aims)
+        self.offset_width = 2 * len(goal) + sum(len(places) + 1 for places in aims)
         self.register_buffer("mean", torch.zeros(state_width))
         self.register_buffer("spread", torch.ones(state_width))
         self.register_buffer("near", torch.tensor([float(c in seen) for c in goal]), persistent=False)
+        tail, head = [a for a, _ in pairs], [b for _, b in pairs]
+        lists = {"plain": plain, "turned": turned, "goal": goal, "tail": tail, "head": head, "aims": aims}
+        for name, columns in lists.items():
+            self.register_buffer(name, torch.tensor(columns, dtype=torch.long), persistent=False)
 
     def fit(self, states: np.ndarray) -> None:
         """Take mean and spread from states [F, S]."""
@@ -69,13 +76,14 @@ class StateFeatures(nn.Module):
         """Features [..., width] of raw states [..., S], sights behind them where there are any."""
         states, sights = states[..., : len(self.mean)], states[..., len(self.mean) :]
         parts = [
-            ((states - self.mean) / self.spread)[..., self._plain],
-            torch.sin(states[..., self._turned]),
-            torch.cos(states[..., self._turned]),
+            ((states - self.mean) / self.spread)[..., self.plain],
+            torch.sin(states[..., self.turned]),
+            torch.cos(states[..., self.turned]),
         ]
-        for a, b in self._pairs:
-            offset = states[..., b] - states[..., a]
-            parts += [offset / self.spread[b], torch.tanh(offset / NEAR), *_heading(offset)]
+        if len(self.head):
+            offset = states[..., self.head] - states[..., self.tail]  # [..., pairs, D]
+            ways = [offset / self.spread[self.head], torch.tanh(offset / NEAR), *_heading(offset)]
+            parts.append(torch.cat(ways, dim=-1).flatten(-2))
         return torch.cat([*parts, sights], dim=-1)
 
     def see(self, batch: dict[str, Tensor], *, generator: torch.Generator | None = None) -> Tensor:
@@ -95,14 +103,14 @@ class StateFeatures(nn.Module):
 
     def goals(self, goals: Tensor) -> Tensor:
         """Features [..., goal_width] of raw goals [..., G]."""
-        return (goals - self.mean[self._goal]) / self.spread[self._goal]
+        return (goals - self.mean[self.goal]) / self.spread[self.goal]
 
     def offsets(self, states: Tensor, goals: Tensor) -> Tensor:
         """Features [..., offset_width] of raw goals [..., G] as seen from raw states [..., S]."""
-        difference = (goals - states[..., self._goal]) * self.near
-        parts = [difference / self.spread[self._goal], torch.tanh(difference / NEAR)]
-        for _, places in self._aims:
-            parts += _heading(difference[..., places])
+        difference = (goals - states[..., self.goal]) * self.near
+        parts = [difference / self.spread[self.goal], torch.tanh(difference / NEAR)]
+        if len(self.aims):
+            parts.append(torch.cat(_heading(difference[..., self.aims]), dim=-1).flatten(-2))
         return torch.cat(parts, dim=-1)
 
 

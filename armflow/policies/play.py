@@ -53,8 +53,9 @@ class PlayFields:
 
     def __post_init__(self) -> None:
         """Check that there is something to see and to reach, and that what is alike has the same columns."""
-        if len({len(group) for group in self.alike}) > 1:
-            raise PlayDataError(f"groups of columns that are alike have one length; these do not: {self.alike}")
+        for name, groups in (("alike", self.alike), ("points", self.points)):
+            if len({len(group) for group in groups}) > 1:
+                raise PlayDataError(f"groups of columns in '{name}' have one length; these do not: {groups}")
         if not 0 < self.stride < np.inf:
             raise PlayDataError(f"stride {self.stride} is not above 0")
         if not self.observe or not self.goal:
