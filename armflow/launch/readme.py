@@ -1,7 +1,7 @@
 """`python -m armflow.launch.readme REPORT...`: put measured results between the marks of README.md.
 
-Success tables come from `report.json` of `armflow eval`, one for the planner and one for learned policies; speeds come from
-the file of `armflow bench --json`.
+Success tables come from `report.json` of `armflow eval`, one for the planner and one for learned policies; speeds come
+from the file of `armflow bench --json`.
 """
 
 import json
