@@ -3,7 +3,8 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from armflow.launch.choices import ALL_TASKS, CONTROLLER_NAMES, SOLVERS, TASKS, arm_for, arm_names, pick, pick_many
+from armflow.launch.cluster import ClusterOption, job_runner
 from armflow.launch.files import append_line, make_folder, write_json
 from armflow.launch.policy_options import PolicyOptions
 from armflow.robot.errors import ValueRangeError
@@ -38,6 +40,8 @@ class Evaluate:
     """First seed."""
     jobs: int = 2
     """Processes, each on one thread; results do not depend on it."""
+    cluster: ClusterOption = None
+    """Run episodes on Ray: auto joins the one that runs here, local starts one, or HOST:PORT; films are made here."""
     policy: Annotated[PolicyOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PolicyOptions)
     solver: str = "banded"
     """Trajectory solver: banded, or cvxpy (the slow reference)."""
@@ -58,12 +62,14 @@ class Evaluate:
         Raises:
             ChoiceError: An unknown task, arm, controller or solver.
             ValueRangeError: Not one episode, or not one process.
+            ClusterError: A cluster, without Ray.
         """
         from armflow.launch.episode import EpisodeSpec
 
         check_counts(self.episodes, self.seed, self.camera_size, self.max_seconds)
         if self.jobs < 1:
             raise ValueRangeError("--jobs", self.jobs, "at least 1")
+        job_runner(self.cluster)
         arms = arm_names() if "all" in self.arm else self.arm
         controller = pick("controller", self.controller, CONTROLLER_NAMES)
         solver = pick("solver", self.solver, SOLVERS)
@@ -112,8 +118,8 @@ class Evaluate:
         from armflow.launch.progress import Progress
 
         missing = [spec for spec in specs if spec not in results]
-        with Progress(specs, results) as progress:
-            for spec, result in run_specs(missing, self.jobs):
+        with Progress(specs, results) as progress, closing(run_specs(missing, self.jobs, self.cluster)) as ended:
+            for spec, result in ended:
                 append_line(folder / "episodes.jsonl", to_json(result))
                 results[spec] = result
                 progress.add(result)
@@ -135,13 +141,15 @@ def check_counts(episodes: int, seed: int, size: tuple[int, int], max_seconds: f
         raise ValueRangeError("--max-seconds", max_seconds, "above 0 s")
 
 
-def run_specs(specs: list["EpisodeSpec"], jobs: int) -> Iterator[tuple["EpisodeSpec", "EpisodeResult"]]:
-    """Yield every spec with its result as they finish, from `jobs` processes of one thread each."""
+def run_specs(
+    specs: list["EpisodeSpec"], jobs: int, cluster: str | None = None
+) -> Generator[tuple["EpisodeSpec", "EpisodeResult"], None, None]:
+    """Yield every spec with its result as they finish, from `jobs` processes of one thread each, here or on Ray."""
     from armflow.launch.episode import failed
-    from armflow.launch.pool import run_jobs
     from armflow.launch.threads import use_one_thread
 
     use_one_thread()
+    run_jobs = job_runner(cluster)
     yield from run_jobs(_work, ((spec, None) for spec in specs), jobs, lambda job, why: (job[0], failed(job[0], why)))
 
 

@@ -3,7 +3,8 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from tyro.conf import Positional
 
 from armflow.launch.choices import arm_for, pick
+from armflow.launch.cluster import ClusterOption, job_runner
 from armflow.launch.play_tasks import PLAY_ARMS
 from armflow.robot.errors import StackError, ValueRangeError
 
@@ -41,6 +43,8 @@ class Record:
     """Seed of the first episode; the others count up from it."""
     workers: int = 2
     """Processes, each on one thread; the dataset does not depend on it."""
+    cluster: ClusterOption = None
+    """Play scripted episodes on Ray: auto joins the one that runs here, local starts one, or HOST:PORT."""
     images: bool = False
     """Also record colour and depth from the camera on the bench."""
     camera_size: tuple[int, int] = (96, 96)
@@ -72,6 +76,7 @@ class Record:
         Raises:
             ChoiceError: An unknown task, arm or source.
             ValueRangeError: A number out of its range.
+            ClusterError: A cluster, without Ray.
         """
         from armflow.launch.evaluate import check_counts
         from armflow.launch.play_episode import PlaySpec
@@ -82,12 +87,16 @@ class Record:
         check_counts(self.episodes, self.seed, self.camera_size, 1.0)
         if self.workers < 1:
             raise ValueRangeError("--workers", self.workers, "at least 1")
+        job_runner(self.cluster)
         return PlaySpec(task, seed, self.images, self.camera_size)
 
     def _record(self, writer: "DatasetWriter", held: int) -> None:
         specs = [self._spec(seed) for seed in range(self.seed + held, self.seed + self.episodes)]
         if pick("source", self.source, SOURCES) == "scripted":
-            _record_script(writer, specs, self.workers, str(self.out))
+            from armflow.launch.play_episode import broken, play_one
+
+            results = job_runner(self.cluster)(play_one, specs, self.workers, broken)
+            _record_script(writer, specs, results, str(self.out))
             return
         from armflow.launch.keyboard import open_terminal
 
@@ -106,8 +115,8 @@ class Play(Record):
     """What to do: record."""
 
 
-def _record_script(writer: "DatasetWriter", specs: list["PlaySpec"], workers: int, out: str) -> None:
-    """Record scripted episodes in order; prints what came of them, also after Ctrl-C."""
+def _record_script(writer: "DatasetWriter", specs: list["PlaySpec"], results: Iterable["Played"], out: str) -> None:
+    """Record scripted episodes in order of their specs; prints what came of them, also after Ctrl-C."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -117,16 +126,14 @@ def _record_script(writer: "DatasetWriter", specs: list["PlaySpec"], workers: in
         TimeRemainingColumn,
     )
 
-    from armflow.launch.play_episode import broken, play_one
-    from armflow.launch.pool import run_jobs
-
     tally = _Tally()
     rate = TextColumn("{task.fields[rate]}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bars = Progress(*columns, TextColumn("left"), TimeRemainingColumn(), rate)
     try:
-        with Progress(*columns, TextColumn("left"), TimeRemainingColumn(), rate) as bars:
+        with bars, closing(in_order(results, specs)) as ordered:
             bar = bars.add_task("episodes", total=len(specs), rate="")
-            for played in in_order(run_jobs(play_one, specs, workers, broken), specs):
+            for played in ordered:
                 if played.recording is None:
                     bars.console.print(f"[red]✗[/] seed {played.spec.seed}: {played.failure}", highlight=False)
                 else:
@@ -137,7 +144,7 @@ def _record_script(writer: "DatasetWriter", specs: list["PlaySpec"], workers: in
         tally.tell(specs[0].task if specs else "", out)
 
 
-def in_order(results: Iterable["Played"], specs: list["PlaySpec"]) -> Iterator["Played"]:
+def in_order(results: Iterable["Played"], specs: list["PlaySpec"]) -> Generator["Played", None, None]:
     """Yield results in the order of their specs; one that ended before an earlier one waits for it."""
     waiting: dict[PlaySpec, Played] = {}
     following = 0
