@@ -20,6 +20,7 @@ BENCHMARKS = {
     "envs": ("envs", "env_rows"),
     "optimize": ("optimize", "optimize_rows"),
     "perception": ("perception", "perception_rows"),
+    "splat": ("splat", "splat_rows"),
     "policies": ("policies", "policy_rows"),
 }
 COLUMNS = ("name", "value", "unit", "bar", "reference", "ok")
@@ -34,7 +35,7 @@ class Bench:
     """Measure every speed that the project promises and print it beside its bar."""
 
     only: tuple[str, ...] = ("all",)
-    """Any of ik, limiter, render, envs, optimize, perception, policies, or all."""
+    """Any of ik, limiter, render, envs, optimize, perception, splat, policies, or all."""
     json: Path | None = None
     """Also write the rows to this file."""
 

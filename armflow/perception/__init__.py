@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from armflow.perception.detection import KINDS, Detection, TablePlane
     from armflow.perception.flow import Flow3D
     from armflow.perception.frame import Camera, RGBDFrame
+    from armflow.perception.gaussian_files import read_ply, write_ply, write_splat
+    from armflow.perception.gaussians import GaussianError, GaussianObject, gaussians_from_frames
     from armflow.perception.instruction import Command, Found, InstructionError, Phrase, find_object, parse_instruction
     from armflow.perception.motion import MovingObject, moving_object
     from armflow.perception.observation import Observation
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from armflow.perception.recording import Recording, load_recording
     from armflow.perception.regions import SegmentConfig
     from armflow.perception.segment import SceneObjects, perceive
+    from armflow.perception.skinning import Skin, bind_gaussians, local_rotations, move_gaussians
+    from armflow.perception.splat import Picture, Splats, View, choose_rasterizer, render
+    from armflow.perception.splat_refine import RefineConfig, Refined, refine
     from armflow.perception.table import PlaneError, find_table, level_frame
     from armflow.perception.track import PointTracker, Tracked, TrackerConfig
     from armflow.perception.unposed import UnposedScene, perceive_unposed
@@ -34,6 +39,16 @@ _HOMES = {
     "frame": (
         "Camera",
         "RGBDFrame",
+    ),
+    "gaussian_files": (
+        "read_ply",
+        "write_ply",
+        "write_splat",
+    ),
+    "gaussians": (
+        "GaussianError",
+        "GaussianObject",
+        "gaussians_from_frames",
     ),
     "instruction": (
         "Command",
@@ -57,6 +72,24 @@ _HOMES = {
     "segment": (
         "SceneObjects",
         "perceive",
+    ),
+    "skinning": (
+        "Skin",
+        "bind_gaussians",
+        "local_rotations",
+        "move_gaussians",
+    ),
+    "splat": (
+        "Picture",
+        "Splats",
+        "View",
+        "choose_rasterizer",
+        "render",
+    ),
+    "splat_refine": (
+        "RefineConfig",
+        "Refined",
+        "refine",
     ),
     "table": (
         "PlaneError",
@@ -82,29 +115,47 @@ __all__ = [
     "Detection",
     "Flow3D",
     "Found",
+    "GaussianError",
+    "GaussianObject",
     "InstructionError",
     "MovingObject",
     "ObjectState",
     "Observation",
     "Phrase",
+    "Picture",
     "PlaneError",
     "PointTracker",
     "RGBDFrame",
     "Recording",
+    "RefineConfig",
+    "Refined",
     "SceneObjects",
     "SegmentConfig",
+    "Skin",
+    "Splats",
     "TablePlane",
     "Tracked",
     "TrackerConfig",
     "UnposedScene",
+    "View",
+    "bind_gaussians",
+    "choose_rasterizer",
     "find_object",
     "find_table",
+    "gaussians_from_frames",
     "level_frame",
     "load_recording",
+    "local_rotations",
+    "move_gaussians",
     "moving_object",
     "parse_instruction",
     "perceive",
     "perceive_unposed",
+    "read_ply",
+    "refine",
+    "render",
+    "write_ply",
+    "write_splat",
 ]
 
 __getattr__ = lazy_names(__name__, _HOMES)

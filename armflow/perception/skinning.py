@@ -16,7 +16,7 @@ from armflow.perception.gaussians import GaussianError, GaussianObject
 from armflow.robot.arrays import check_finite, check_shape
 from armflow.robot.errors import ValueRangeError
 
-__all__ = ["NEIGHBOURS", "Skin", "bind", "local_rotations", "move"]
+__all__ = ["NEIGHBOURS", "Skin", "bind_gaussians", "local_rotations", "move_gaussians"]
 
 NEIGHBOURS = 16
 _PRIOR = 1e-6  # share of a neighbourhood's spread with which it holds on to the rotation before
@@ -42,7 +42,7 @@ class Skin:
     around: np.ndarray
 
 
-def bind(gaussians: GaussianObject, particles_world: np.ndarray, neighbours: int = NEIGHBOURS) -> Skin:
+def bind_gaussians(gaussians: GaussianObject, particles_world: np.ndarray, neighbours: int = NEIGHBOURS) -> Skin:
     """Hang Gaussians on particles; weights fall with the distance's square.
 
     Args:
@@ -69,11 +69,11 @@ def bind(gaussians: GaussianObject, particles_world: np.ndarray, neighbours: int
     return Skin(gaussians, particles_world, rows, weights / weights.sum(axis=1, keepdims=True), around)
 
 
-def move(skin: Skin, particles_world: np.ndarray, rotations: np.ndarray | None = None) -> GaussianObject:
+def move_gaussians(skin: Skin, particles_world: np.ndarray, rotations: np.ndarray | None = None) -> GaussianObject:
     """The Gaussians when their particles have moved.
 
     Args:
-        skin: From `bind`.
+        skin: From `bind_gaussians`.
         particles_world: [P, 3] where the particles are now, m.
         rotations: [P, 3, 3] each particle's rotation since rest, from `local_rotations`; computed if left out.
 
@@ -98,7 +98,7 @@ def local_rotations(skin: Skin, particles_world: np.ndarray, before: np.ndarray 
     Where the neighbourhood leaves a turn open, as on a rope of single particles, the turn from `before` is the least.
 
     Args:
-        skin: From `bind`.
+        skin: From `bind_gaussians`.
         particles_world: [P, 3] where the particles are now, m.
         before: [P, 3, 3] the rotations a moment ago; none if left out. Give them along a path that turns far.
 
