@@ -100,9 +100,9 @@ class View:
         size = np.array([self.width, self.height], float)
         margin = MARGIN * 0.5 * size / focal
         low, high = -center / focal - margin, (size - center) / focal + margin
-        pairs = ((float(a), float(b)) for a, b in (focal, center, low, high))
+        pairs = [(float(a), float(b)) for a, b in (focal, center, low, high)]
         R, t = np.ascontiguousarray(T[:3, :3]), np.ascontiguousarray(T[:3, 3])
-        return Lens(R, t, *pairs, NEAR)
+        return Lens(R, t, pairs[0], pairs[1], pairs[2], pairs[3], NEAR)
 
 
 Rasterizer = Callable[[Splats, View], torch.Tensor]
@@ -174,24 +174,24 @@ class _Splat(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> torch.Tensor:
         *tensors, view = inputs
-        arrays = check_splats(Splats(*tensors))
+        means, quats, scales, opacities, colors = check_splats(Splats(*tensors))
         lens = view.lens()
-        flat, boxes = project(*arrays, lens, (view.width, view.height))
+        flat, boxes = project(means, quats, scales, opacities, colors, lens, (view.width, view.height))
         seen = np.flatnonzero(boxes[:, 1] > boxes[:, 0])
         order = seen[np.argsort(flat[seen, 9], kind="stable")]
         first, members = bin_tiles(boxes, order, view.width, view.height)
         image = np.empty((view.height, view.width, 5), np.float32)
         draw(flat, boxes, first, members, image)
-        ctx.kept = arrays[:3], lens, flat, boxes, first, members, image
+        ctx.kept = (means, quats, scales), lens, flat, boxes, first, members, image
         ctx.types = [tensor.dtype for tensor in tensors]
         return torch.from_numpy(image.copy())
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
-        arrays, lens, flat, boxes, first, members, image = ctx.kept
+        (means, quats, scales), lens, flat, boxes, first, members, image = ctx.kept
         upstream = np.ascontiguousarray(gradients[0].detach().numpy(), dtype=np.float32)
         to_flat = draw_backward(flat, boxes, first, members, image, upstream)
-        moved = project_backward(*arrays, lens, boxes, to_flat)
+        moved = project_backward(means, quats, scales, lens, boxes, to_flat)
         found = (*moved, to_flat[:, 5], to_flat[:, 6:9])
         given = (torch.from_numpy(np.ascontiguousarray(g)).to(kind) for g, kind in zip(found, ctx.types, strict=True))
         return (*given, None)
