@@ -1,7 +1,9 @@
 """`ScoreTransformer`: the causal transformer of BESO (Reuss et al. 2023, arXiv 2304.02532, section IV-C).
 
 Tokens [sigma, goals, state 1, noisy action 1, ..., state W, noisy action W]; each action token gives its own clean
-action.
+action, as F = shift + gain * x. Where state and goal settle the action a, the right answer F = (a - c_skip x) / c_out is
+linear in the noisy action x. A head that may only shift has to rebuild x from its token, behind layer norms; one with a
+gain learns faster.
 """
 
 import numpy as np
@@ -45,7 +47,7 @@ class ScoreTransformer(nn.Module):
         self.place = nn.Parameter(0.02 * torch.randn(play.goal_frames + play.window, width))
         self.no_goal = nn.Parameter(0.02 * torch.randn(width))
         self.backbone = CausalTransformer(backbone)
-        self.head = nn.Linear(width, play.chunk * action_width)
+        self.head = nn.Linear(width, 2 * play.chunk * action_width)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.register_buffer("action_mean", torch.zeros(action_width))
@@ -118,7 +120,7 @@ class ScoreTransformer(nn.Module):
     def extend(self, last: Tensor, memory: Memory) -> Tensor:
         """Denoise the last row [B, H * A], scaled by c_in, at the noise level of a memory."""
         token = self.action_token(last) + self.place[-1]
-        return self.head(self.backbone.extend(token[:, None], memory))[:, 0]
+        return self._leave(self.backbone.extend(token[:, None], memory)[:, 0], last)
 
     def forward(
         self, actions: Tensor, noise: Tensor, context: tuple[Tensor, Tensor], *, last_only: bool = False
@@ -140,4 +142,10 @@ class ScoreTransformer(nn.Module):
         pairs = torch.stack([state, action], dim=2).view(batch, 2 * window, width)
         sigma = self.sigma_token(noise.reshape(-1, 1, 1)).expand(batch, 1, width)
         read = self.read[-1:] if last_only else self.read
-        return self.head(self.backbone(torch.cat([sigma, goal, pairs], dim=1), read))
+        found = self.backbone(torch.cat([sigma, goal, pairs], dim=1), read)
+        return self._leave(found, actions[:, -1:] if last_only else actions)
+
+    def _leave(self, tokens: Tensor, rows: Tensor) -> Tensor:
+        """Denoise rows [..., H * A] from their tokens [..., C]."""
+        shift, gain = self.head(tokens).chunk(2, dim=-1)
+        return shift + gain * rows

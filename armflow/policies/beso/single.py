@@ -38,7 +38,8 @@ class SingleToken:
         token = self._enter(last) + self._place
         for block, (keys, values) in zip(self._blocks, past, strict=True):
             token = block(token, keys, values)
-        return self._leave(self._norm(token))
+        shift, gain = self._leave(self._norm(token)).reshape(2, -1)
+        return shift + gain * last
 
 
 class _Linear:
