@@ -22,6 +22,8 @@ class BesoConfig:
         sigma_data: Spread of the scaled actions: 1, as they are standardised.
         sigma_min: Smallest noise level.
         sigma_max: Largest noise level, where sampling starts.
+        sigma_median: Median of the log-logistic density that training draws noise levels from, before it is cut off at
+            both ends; high, training dwells on the choice between ways to act, low, on their last digits.
         sampler: A key of `SAMPLERS`.
         schedule: A key of `SCHEDULES`.
         steps: Denoising steps.
@@ -35,6 +37,7 @@ class BesoConfig:
     sigma_data: float = 1.0
     sigma_min: float = 0.05
     sigma_max: float = 2.0
+    sigma_median: float = 0.5
     sampler: str = "ddim"
     schedule: str = "exponential"
     steps: int = 3
@@ -50,6 +53,8 @@ class BesoConfig:
             raise ValueRangeError("goal_dropout", self.goal_dropout, "at least 0 and below 1")
         if not 0 < self.sigma_min < self.sigma_max:
             raise ValueRangeError("sigma_max", self.sigma_max, f"above sigma_min = {self.sigma_min} > 0")
+        if not self.sigma_median > 0:
+            raise ValueRangeError("sigma_median", self.sigma_median, "above 0")
         if self.steps < 1:
             raise ValueRangeError("steps", self.steps, "at least 1")
         if not 1 <= self.execute <= self.play.chunk:
@@ -65,20 +70,23 @@ class BesoConfig:
 _SHORT = PlayConfig(window=1, final_share=0.5, exchanged=True, displaced=0.004, settled=0.3)
 
 MODELS: dict[str, BesoConfig] = {
-    "quick": BesoConfig(play=_SHORT, backbone=BackboneConfig(64, 2, 4, 0.0)),
-    "full": BesoConfig(play=_SHORT, backbone=BackboneConfig(64, 3, 4, 0.0)),
+    "quick": BesoConfig(_SHORT, BackboneConfig(64, 2, 4, 0.0), sigma_median=2.0, schedule="linear"),
+    "full": BesoConfig(_SHORT, BackboneConfig(64, 3, 4, 0.0), sigma_median=2.0, schedule="linear"),
     "play": BesoConfig(
-        play=PlayConfig(window=1, chunk=4, horizon=80, displaced=0.004),
-        backbone=BackboneConfig(64, 3, 4, 0.0),
+        PlayConfig(window=1, chunk=4, horizon=80, displaced=0.004),
+        BackboneConfig(64, 3, 4, 0.0),
+        sigma_median=2.0,
+        schedule="linear",
         execute=2,
     ),
     "published": BesoConfig(),
 }
 """Models by preset.
 
-One frame and a small transformer learn block push ten times as fast as the published size on a processor. "play" is for
-long play, where goals lie seconds ahead; "published" is 4 blocks of 240 numbers with 12 heads and five frames (Reuss et
-al. 2023).
+One frame and a small transformer learn block push ten times as fast as the published size on a processor. Three steps leave
+no time to change one's mind: noise levels high enough that the choice is still open matter more, in training and in the
+linear schedule, than those at which it has been made. "play" is for long play, where goals lie seconds ahead; "published" is
+4 blocks of 240 numbers with 12 heads and five frames (Reuss et al. 2023).
 """
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -49,7 +49,7 @@ class BesoObjective:
         self.module.fit(train.states[frames].numpy(), train.actions[frames].numpy())
         self._edm = Preconditioning(settings.sigma_data)
         self._sigma = TruncatedLogLogistic(
-            settings.sigma_min, settings.sigma_max, median=0.5 * settings.sigma_data, scale=0.5
+            settings.sigma_min, settings.sigma_max, median=settings.sigma_median, scale=0.5
         )
 
     def batch(self, size: int, *, rng: np.random.Generator) -> dict[str, Tensor]:
