@@ -21,6 +21,7 @@ class Observation:
         state: [S] numbers the task itself offers to a policy, as its benchmark defines; None where a policy works from
             images.
         goal: [G] the goal in numbers that goes with them; None likewise.
+        goal_points: [P, 3] the goal as a cloud of surface points, m, world, where the instruction is one; else None.
     """
 
     frame: RGBDFrame
@@ -29,3 +30,4 @@ class Observation:
     stamp: float
     state: np.ndarray | None = None
     goal: np.ndarray | None = None
+    goal_points: np.ndarray | None = None
