@@ -83,10 +83,10 @@ MODELS: dict[str, BesoConfig] = {
 }
 """Models by preset.
 
-One frame and a small transformer learn block push ten times as fast as the published size on a processor. Three steps leave
-no time to change one's mind: noise levels high enough that the choice is still open matter more, in training and in the
-linear schedule, than those at which it has been made. "play" is for long play, where goals lie seconds ahead; "published" is
-4 blocks of 240 numbers with 12 heads and five frames (Reuss et al. 2023).
+One frame and a small transformer learn block push ten times as fast as the published size on a processor. Three steps
+leave no time to change one's mind: noise levels high enough that the choice is still open matter more, in training and
+in the linear schedule, than those at which it has been made. "play" is for long play, where goals lie seconds ahead;
+"published" is 4 blocks of 240 numbers with 12 heads and five frames (Reuss et al. 2023).
 """
 
 PRESETS: dict[str, dict[str, Any]] = {

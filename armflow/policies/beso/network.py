@@ -1,9 +1,9 @@
 """`ScoreTransformer`: the causal transformer of BESO (Reuss et al. 2023, arXiv 2304.02532, section IV-C).
 
 Tokens [sigma, goals, state 1, noisy action 1, ..., state W, noisy action W]; each action token gives its own clean
-action, as F = shift + gain * x. Where state and goal settle the action a, the right answer F = (a - c_skip x) / c_out is
-linear in the noisy action x. A head that may only shift has to rebuild x from its token, behind layer norms; one with a
-gain learns faster.
+action, as F = shift + gain * x. Where state and goal settle the action a, the right answer F = (a - c_skip x) / c_out
+is linear in the noisy action x. A head that may only shift has to rebuild x from its token, behind layer norms; one
+with a gain learns faster.
 """
 
 import numpy as np
