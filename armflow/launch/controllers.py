@@ -103,7 +103,7 @@ def _make_oracle(world: Any, rng: np.random.Generator, options: ControllerOption
 
 
 def _make_learned(method: str | None) -> "Factory":
-    """A learned policy; it sees the state and the goal that the task offers in numbers, no picture."""
+    """A learned policy: sees the state and goal that the task offers in numbers, and pictures if trained on them."""
 
     def make(world: Any, rng: np.random.Generator, options: ControllerOptions) -> Controller:
         from armflow.policies.controller import PolicyController, meaning

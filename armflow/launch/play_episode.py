@@ -99,7 +99,7 @@ class Tape:
 def _pictures(environment: Any) -> dict[str, np.ndarray]:
     from armflow.learning.store import encode_depth
 
-    frame = environment._episode.camera.read()
+    frame = environment.camera.read()
     depth = encode_depth(frame.depth, DEPTH_SCALE)
     return {f"observation.images.{CAMERA}": frame.rgb, f"observation.depth.{CAMERA}": depth}
 
@@ -141,7 +141,7 @@ def dataset_schema(spec: PlaySpec) -> "Schema":
         width, height = spec.camera
         features[f"observation.images.{CAMERA}"] = Feature("video", (height, width, 3))
         features[f"observation.depth.{CAMERA}"] = Feature("depth", (height, width))
-        camera = environment._episode.camera.spec
+        camera = environment.camera.spec
         extra["cameras"] = {
             CAMERA: {
                 "intrinsics": camera.K.tolist(),

@@ -1,6 +1,7 @@
 """Playing a goal-conditioned policy in the environment of its data: while training, and for learning curves."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import gymnasium
@@ -18,7 +19,7 @@ def evaluate_policy(
     """Play a network over some episodes.
 
     Args:
-        module: Trained, in evaluation mode.
+        module: Trained, in evaluation mode; one that lies on a GPU plays as a copy on the processor.
         config: What its objective's `config` says.
         environment: Such as "BlockPush".
         episodes: How many.
@@ -29,7 +30,8 @@ def evaluate_policy(
     """
     import armflow.envs  # noqa: F401 - registers the environments
 
-    loaded = wrap_policy(module, config)
+    on_processor = all(part.device.type == "cpu" for part in module.parameters())
+    loaded = wrap_policy(module if on_processor else deepcopy(module).cpu(), config)
     env = gymnasium.make(f"armflow/{environment}-v0")
     try:
         ends = [play_episode(env, loaded, seed + k) for k in range(episodes)]
@@ -45,7 +47,8 @@ def play_episode(
     observation, info = env.reset(seed=seed, options=options)
     agent, steps, over = loaded.agent(seed=seed), 0, False
     while not over:
-        action = agent.act(observation["observation"], observation["desired_goal"])
+        picture = loaded.eye.view(env.unwrapped.camera.read()) if loaded.eye else None  # type: ignore[attr-defined]
+        action = agent.act(observation["observation"], observation["desired_goal"], picture)
         action = np.clip(action, env.action_space.low, env.action_space.high)  # type: ignore[attr-defined]
         observation, _, ended, cut, info = env.step(action)
         over, steps = ended or cut, steps + 1

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,6 +90,11 @@ class Train:
     """Processes, or GPUs, on each machine."""
     nodes: int = 1
     """Machines; the same command is started on each."""
+    images: str = ""
+    """Camera whose pictures the policy sees instead of the objects' columns of the state; none by default."""
+    observe: list[str] = field(default_factory=list)
+    """Columns of the state that a policy sees, by name or number; by default what the data say, and only the robot's
+    own beside pictures."""
 
     def run(self) -> int:
         """Train, follow, and leave the record, also after Ctrl-C.
@@ -102,13 +107,9 @@ class Train:
         method = pick("method", self.method, METHODS)
         folder = make_folder(self._folder(method))
         self._set_up_torch()
-        from armflow.learning.store import load_table
         from armflow.learning.trainer import leads
 
-        table, schema = load_table(self.data)
-        columns = [name for name in EXTRA_COLUMNS if name in schema.features]
-        if columns:
-            table, schema = load_table(self.data, [*table.arrays, *columns])
+        table, schema = self._load()
         config, episodes = self._settings(schema)
         objective = METHODS[method](table, schema, self.preset, self.seed)
         rollouts = _rollouts(objective, schema, episodes)
@@ -117,6 +118,19 @@ class Train:
         facts = {**self._facts(method), "data": _data_facts(self.data, table), "train": asdict(config)}
         self._lead(objective, config, folder, json.loads(json.dumps({**facts, "rollouts": episodes})), rollouts)
         return 0
+
+    def _load(self) -> tuple["EpisodeTable", "Schema"]:
+        """Read the data, with pictures if they are asked for; the schema says what a policy sees of them."""
+        from armflow.learning.store import load_table
+        from armflow.policies.picture_data import add_pictures, choose_columns
+
+        table, schema = load_table(self.data)
+        columns = [name for name in EXTRA_COLUMNS if name in schema.features]
+        if columns:
+            table, schema = load_table(self.data, [*table.arrays, *columns])
+        if self.images:
+            return add_pictures(self.data, table, schema, self.images, observe=self.observe)
+        return table, choose_columns(schema, self.observe) if self.observe else schema
 
     def _help(self, objective: "Objective", config: "TrainConfig", folder: Path) -> int:
         """Train beside the leading process, which tells of Ctrl-C and of a training that diverged."""

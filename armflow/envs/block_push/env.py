@@ -9,6 +9,7 @@ from gymnasium import spaces
 from armflow.envs.block_push.state import FIELDS
 from armflow.envs.block_push.task import BlockPush, Rule
 from armflow.envs.episode import TaskWorld
+from armflow.envs.sim_camera import SimCamera
 from armflow.robot.errors import ChoiceError
 
 __all__ = ["MAX_SHIFT", "BlockPushEnv"]
@@ -129,6 +130,11 @@ class BlockPushEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         if self._reward == "dense":
             return self._task.reward(achieved_goal, desired_goal)
         return np.where(self._task.success(achieved_goal, desired_goal), 0.0, -1.0)
+
+    @property
+    def camera(self) -> SimCamera:
+        """The camera that looks at the task, for policies that see pictures."""
+        return self._episode.camera
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
         """Return a picture [H, W, 3] with render mode "rgb_array", else None."""

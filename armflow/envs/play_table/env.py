@@ -10,6 +10,7 @@ from gymnasium import spaces
 from armflow.envs.episode import TaskWorld
 from armflow.envs.play_table.goals import GOAL_COLUMNS, STATE_NAMES, met
 from armflow.envs.play_table.table import PlayTable, Start
+from armflow.envs.sim_camera import SimCamera
 from armflow.envs.tasks.task import sparse_reward
 from armflow.robot.errors import ChoiceError
 from armflow.robot.tool_motion import CONTROL_STEP_SECONDS, CONTROL_STEPS, tool_chunk
@@ -140,6 +141,11 @@ class PlayTableEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             rows = zip(achieved_goal, desired_goal, info, strict=True)
             return sparse_reward(np.array([met(one, other, _kind(facts)) for one, other, facts in rows]))
         return sparse_reward(met(achieved_goal, desired_goal, _kind(info)))
+
+    @property
+    def camera(self) -> SimCamera:
+        """The camera that looks at the task, for policies that see pictures."""
+        return self._episode.camera
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
         """Return the camera's picture [H, W, 3] with render mode "rgb_array", else None."""

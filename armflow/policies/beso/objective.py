@@ -84,7 +84,9 @@ class BesoObjective:
         if not self.aside.frames:
             return {}
         rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
-        batch = self.aside.tensors(self.aside.windows(rng.permutation(self.aside.frames)[:EVALUATED], rng=rng))
+        drawn = self.aside.windows(rng.permutation(self.aside.frames)[:EVALUATED], rng=rng)
+        device = module.action_mean.device
+        batch = {name: part.to(device) for name, part in self.aside.tensors(drawn).items()}
         loss = self.loss(module, batch, generator=generator)
         policy = BesoPolicy(module, self.settings)
         past = batch["actions"][:, :-1, 0]

@@ -28,11 +28,13 @@ class BesoPolicy:
 
     network: ScoreTransformer
     settings: BesoConfig
-    single: SingleToken = field(init=False, repr=False, compare=False)
+    single: SingleToken | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """See the weights as arrays too."""
-        object.__setattr__(self, "single", SingleToken(self.network))
+        """See the weights as arrays too, where they lie on the processor."""
+        weights = self.network.action_mean
+        single = SingleToken(self.network) if weights.device.type == "cpu" else None
+        object.__setattr__(self, "single", single)
 
     @torch.no_grad()
     def predict(
@@ -94,8 +96,8 @@ class _Window:
         if level not in self._seen:  # samplers of second order stop between the levels
             self._look(sigma.detach().cpu().reshape(1))
         edm, seen = Preconditioning(self.policy.settings.sigma_data), self._seen[level]
-        if self._alone:
-            single = self.policy.single
+        single = self.policy.single
+        if self._alone and single is not None:
             return edm.denoise(lambda row, _: torch.from_numpy(single.extend(row[0].numpy(), seen))[None], x, sigma)
         return edm.denoise(lambda row, _: self.policy.network.extend(row, seen), x, sigma)
 
@@ -113,5 +115,5 @@ class _Window:
         past = edm.c_in(wide) * network.hide_ahead(self.known + wide * self.noise)
         context = network.context(self.states, self.goals, self.states.new_full((len(self.states),), self.keep))
         memories = network.remember(past, edm.c_noise(sigma), context)
-        view = SingleToken.view if self._alone else lambda memory: memory
+        view = SingleToken.view if self._alone and self.policy.single is not None else lambda memory: memory
         self._seen.update((level, view(memory)) for level, memory in zip(levels.tolist(), memories, strict=True))
