@@ -12,7 +12,7 @@ from armflow.policies.pictures import Eye, PictureConfig, PictureEncoder, Pictur
 from armflow.robot.errors import ChoiceError, ShapeError
 
 SIZE = 32
-K = [[40.0, 0.0, 15.5], [0.0, 40.0, 15.5], [0.0, 0.0, 1.0]]
+K = ((40.0, 0.0, 15.5), (0.0, 40.0, 15.5), (0.0, 0.0, 1.0))
 
 
 def spot(row: float, column: float, size: int = SIZE) -> np.ndarray:
@@ -35,7 +35,7 @@ def recorded(tmp_path_factory):
         "goal": [2, 3],
         "moved": [[0], [1]],
         "alike": [[0, 1], [2, 3]],
-        "cameras": {"bench": {"intrinsics": K}},
+        "cameras": {"bench": {"intrinsics": [list(row) for row in K]}},
     }
     rng = np.random.default_rng(0)
     with DatasetWriter(folder, Schema(10, features, "none", extra)) as writer:
@@ -121,6 +121,7 @@ def test_a_policy_with_pictures_learns_from_them_and_acts_on_them(recorded):
     loss = objective.loss(objective.module, batch, generator=torch.Generator().manual_seed(0))
     loss.backward()
     encoder = objective.module.features.encoder
+    assert encoder is not None
     assert all(part.grad is not None and part.grad.abs().max() > 0 for part in encoder.parameters())
 
     agent = wrap_policy(objective.module.eval(), objective.config()).agent(seed=0)
