@@ -75,10 +75,12 @@ class _Repair:
         kept = self._verified(info, entries, tasks)
         if not listed or len(kept) < len(entries) or len(kept) != info.counts.episodes:
             info, tasks = self._truncate(info, kept, entries, tasks)
-        elif tasks != self.tasks_read or len(tasks) != info.counts.tasks:
+        elif tasks != self.tasks_read:
             self._set_aside(layout.TASKS)
             info = self._announce(info, kept, tasks)
             self.done.append(f"wrote {layout.TASKS} again")
+        elif len(tasks) != info.counts.tasks:  # joining was cut off after the file was written
+            info = self._announce(info, kept, tasks)
         self._digests(kept)
         self._statistics(info, kept)
         self._join(info, len(kept))

@@ -26,7 +26,7 @@ COLOUR = {"crf": "18", "preset": "veryfast", "g": str(KEYFRAMES), "bf": "0"}
 DEPTH_TUNING = "ctu=16:max-tu-size=16:fast-intra=1:rc-lookahead=0:scenecut=0:aq-mode=0"  # half the time, 3 % more bytes
 DEPTH_LOSSLESS = f"lossless=1:bframes=0:keyint={KEYFRAMES}:log-level=none:pools=none:{DEPTH_TUNING}"
 DEPTH = {"preset": "ultrafast", "x265-params": DEPTH_LOSSLESS}
-SMALLEST = 16  # px, what HEVC can encode
+SMALLEST = 17  # px; of pictures one coding block wide, x265 does not keep every bit
 
 
 def frame_rate(fps: float) -> Fraction:
