@@ -22,6 +22,7 @@ COMMANDS = {
     "eval": ("armflow.launch.evaluate", "Evaluate"),
     "play": ("armflow.launch.play", "Play"),
     "train": ("armflow.launch.train", "Train"),
+    "predict": ("armflow.launch.predict", "Predict"),
     "data": ("armflow.launch.data", "Data"),
     "perceive": ("armflow.launch.perceive", "Perceive"),
     "bench": ("armflow.launch.bench", "Bench"),

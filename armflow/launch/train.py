@@ -1,4 +1,4 @@
-"""`armflow train`: learn a policy from recorded play."""
+"""`armflow train`: learn a policy from recorded play, or dynamics from recorded interaction."""
 
 import contextlib
 import hashlib
@@ -14,6 +14,7 @@ import tyro
 
 from armflow.launch.choices import pick
 from armflow.launch.files import make_folder
+from armflow.launch.train_dynamics import DYNAMICS, prepare
 from armflow.robot.errors import StackError, ValueRangeError
 
 if TYPE_CHECKING:
@@ -61,9 +62,11 @@ class Train:
     """Train a policy on recorded play; leaves model, metrics, record and report.html in a folder."""
 
     method: Annotated[str, tyro.conf.Positional]
-    """What is learned: beso, bc-mlp, bc-transformer or cbet."""
-    data: Path
-    """A dataset, or anything that `armflow data import` reads."""
+    """What is learned: beso, bc-mlp, bc-transformer or cbet; or dynamics, how objects move with a tool."""
+    data: tyro.conf.UseAppendAction[tuple[Path, ...]]
+    """A dataset, or anything that `armflow data import` reads; dynamics take several, each behind its own --data."""
+    model: str = "fast"
+    """Of dynamics: fast, pgnd (the published one) or gbnd (a graph network)."""
     preset: str = "quick"
     """quick, full, or another preset of the method: model size, steps, batch, learning rate."""
     out: Path | None = None
@@ -104,19 +107,42 @@ class Train:
             TrainOptionsError: Options that do not go together.
             StackError: The data, the folder or the training itself; says which.
         """
-        method = pick("method", self.method, METHODS)
+        method = pick("method", self.method, (*METHODS, DYNAMICS))
+        self._check(method)
         folder = make_folder(self._folder(method))
         self._set_up_torch()
         from armflow.learning.trainer import leads
 
+        if method == DYNAMICS:
+            return self._train_dynamics(folder)
         table, schema = self._load()
         config, episodes = self._settings(schema)
         objective = METHODS[method](table, schema, self.preset, self.seed)
         rollouts = _rollouts(objective, schema, episodes)
         if not leads():
             return self._help(objective, config, folder)
-        facts = {**self._facts(method), "data": _data_facts(self.data, table), "train": asdict(config)}
+        facts = {**self._facts(method), "data": _data_facts(self.data[0], table), "train": asdict(config)}
         self._lead(objective, config, folder, json.loads(json.dumps({**facts, "rollouts": episodes})), rollouts)
+        return 0
+
+    def _check(self, method: str) -> None:
+        if not self.data:
+            raise TrainOptionsError("--data is missing: the folder of a dataset")
+        if method != DYNAMICS and len(self.data) > 1:
+            raise TrainOptionsError(f"{method} learns from one dataset; --data was given {len(self.data)} times")
+        if method != DYNAMICS and self.model != "fast":
+            raise TrainOptionsError(f"--model belongs to `armflow train {DYNAMICS}`")
+        if method == DYNAMICS and (self.images or self.observe or self.rollouts):
+            raise TrainOptionsError("--images, --observe and --rollouts belong to policies, not to dynamics")
+
+    def _train_dynamics(self, folder: Path) -> int:
+        from armflow.learning.trainer import leads
+
+        objective, config, data = prepare(self.data, self.model, self.preset, self._chosen())
+        if not leads():
+            return self._help(objective, config, folder)
+        facts = {**self._facts(DYNAMICS), "model": self.model, "data": data, "train": asdict(config)}
+        self._lead(objective, config, folder, json.loads(json.dumps(facts)), None)
         return 0
 
     def _load(self) -> tuple["EpisodeTable", "Schema"]:
@@ -124,12 +150,12 @@ class Train:
         from armflow.learning.store import load_table
         from armflow.policies.picture_data import add_pictures, choose_columns
 
-        table, schema = load_table(self.data)
+        table, schema = load_table(self.data[0])
         columns = [name for name in EXTRA_COLUMNS if name in schema.features]
         if columns:
-            table, schema = load_table(self.data, [*table.arrays, *columns])
+            table, schema = load_table(self.data[0], [*table.arrays, *columns])
         if self.images:
-            return add_pictures(self.data, table, schema, self.images, observe=self.observe)
+            return add_pictures(self.data[0], table, schema, self.images, observe=self.observe)
         return table, choose_columns(schema, self.observe) if self.observe else schema
 
     def _help(self, objective: "Objective", config: "TrainConfig", folder: Path) -> int:
@@ -175,13 +201,17 @@ class Train:
         if episodes < 0:
             raise ValueRangeError("--rollouts", episodes, "at least 0")
         if episodes and not can_play:
-            raise TrainOptionsError(f"{self.data} names no environment to play in; leave --rollouts away")
+            raise TrainOptionsError(f"{self.data[0]} names no environment to play in; leave --rollouts away")
+        return TrainConfig(**{**preset, **self._chosen(), "precision": self.precision}), episodes
+
+    def _chosen(self) -> dict[str, Any]:
+        """Settings of the trainer that were asked for."""
         every = self.evaluate_every
-        chosen = {"steps": self.steps, "batch": self.batch, "learning_rate": self.learning_rate}
-        chosen |= {"evaluate_every": every, "save_every": every}
-        preset |= {name: value for name, value in chosen.items() if value is not None}
-        own = {"precision": self.precision, "seed": self.seed, "devices": self.devices, "nodes": self.nodes}
-        return TrainConfig(**{**preset, **own}), episodes
+        asked = {"steps": self.steps, "batch": self.batch, "learning_rate": self.learning_rate}
+        asked |= {"evaluate_every": every, "save_every": every}
+        asked |= {"precision": None if self.precision == "auto" else self.precision}
+        own = {"seed": self.seed, "devices": self.devices, "nodes": self.nodes}
+        return {**own, **{name: value for name, value in asked.items() if value is not None}}
 
     def _set_up_torch(self) -> None:
         import torch
