@@ -65,6 +65,7 @@ def test_training_finds_the_share_that_the_tool_carries(objective, tmp_path):
 def test_held_out_scenes_are_the_same_ones_each_time(scenes, monkeypatch):
     monkeypatch.setattr(home, "make_dynamics", lambda name: Follow())
     found = make_objective(scenes * 5, "fast", "quick")
+    assert found.aside is not None
     assert (len(found.train.scenes), len(found.aside.scenes)) == (18, 2)
     assert found.aside.scenes[0] is scenes[9 % 4]
 
