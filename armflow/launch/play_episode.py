@@ -127,8 +127,11 @@ def close_environments() -> None:
 
 def dataset_schema(spec: PlaySpec) -> "Schema":
     """Describe the recordings that a spec leads to."""
+    from armflow.launch.play_deformable import SOFT_PLAY, soft_schema
     from armflow.learning.store import Feature, Schema
 
+    if spec.task in SOFT_PLAY:
+        return soft_schema(spec)
     task, environment = find_play_task(spec.task), open_environment(spec)
     features = {
         "observation.state": Feature("float32", (len(task.state),), task.state),
@@ -156,7 +159,10 @@ def dataset_schema(spec: PlaySpec) -> "Schema":
 def play_one(spec: PlaySpec) -> Played:
     """Let the scripted player play one episode; the same spec gives the same recording, bit for bit."""
     from armflow.envs.scripted import make_demonstrator
+    from armflow.launch.play_deformable import SOFT_PLAY, play_soft
 
+    if spec.task in SOFT_PLAY:
+        return play_soft(spec)
     environment, player = open_environment(spec), make_demonstrator(spec.task)
     observation, info = environment.reset(seed=spec.seed)
     player.reset(observation, rng=np.random.default_rng([spec.seed, 1]))

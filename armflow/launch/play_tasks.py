@@ -8,7 +8,7 @@ from armflow.robot.errors import ChoiceError
 
 __all__ = ["PLAY_ARMS", "PlayTask", "find_play_task"]
 
-PLAY_ARMS = OWN_ARMS
+PLAY_ARMS = OWN_ARMS | {"RopeShape": "xarm6"}
 """Tasks that can be played, with the arm that each brings."""
 
 
@@ -76,4 +76,8 @@ def _play_table() -> PlayTask:
     return PlayTask("PlayTable", PLAY_ARMS["PlayTable"], words, names, action, extra, tuple(KINDS), free)
 
 
-_MAKERS = {"BlockPush": _block_push, "PlayTable": _play_table}
+def _rope_shape() -> PlayTask:
+    return PlayTask("RopeShape", PLAY_ARMS["RopeShape"], "move the rope", (), (), {})
+
+
+_MAKERS = {"BlockPush": _block_push, "PlayTable": _play_table, "RopeShape": _rope_shape}
