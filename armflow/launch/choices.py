@@ -5,14 +5,27 @@ from pathlib import Path
 
 from armflow.robot.errors import ChoiceError
 
-__all__ = ["ALL_TASKS", "CONTROLLER_NAMES", "SOLVERS", "TASKS", "arm_for", "arm_names", "pick", "pick_arm", "pick_many"]
+__all__ = [
+    "ALL_TASKS",
+    "CONTROLLER_NAMES",
+    "SOFT_ARMS",
+    "SOLVERS",
+    "TASKS",
+    "arm_for",
+    "arm_names",
+    "pick",
+    "pick_arm",
+    "pick_many",
+]
 
 TASKS = ("Push", "PickPlace", "InsertPen", "HangMug", "Pour", "OpenDrawer")
 """Tasks in words, for every arm with a gripper; what "all" stands for."""
 OWN_ARMS = {"BlockPush": "xarm6_pusher", "PlayTable": "panda"}
 """Tasks with goals for learned policies, with the arm that each brings."""
+SOFT_ARMS = {"RopeShape": "xarm6"}
+"""Tasks with things that bend, with the arm that each brings."""
 _WITHOUT_HAND = ("xarm6_pusher",)  # arms for their own task only
-ALL_TASKS = (*TASKS, *OWN_ARMS)
+ALL_TASKS = (*TASKS, *OWN_ARMS, *SOFT_ARMS)
 CONTROLLER_NAMES = ("flow", "oracle", "random", "hold", "beso", "policy")
 SOLVERS = ("banded", "cvxpy")
 
@@ -71,7 +84,7 @@ def arm_for(task: str, arm: str) -> str:
     Raises:
         ChoiceError: Neither a known arm nor a file, or the task is for another arm.
     """
-    own = OWN_ARMS.get(task)
+    own = (OWN_ARMS | SOFT_ARMS).get(task)
     if own is None:
         return pick_arm("panda" if arm == "auto" else arm)
     if arm not in ("auto", own, own.partition("_")[0]):

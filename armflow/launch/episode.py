@@ -53,6 +53,12 @@ class EpisodeSpec:
 
 def make_world(spec: EpisodeSpec) -> Any:
     """Make the world of one task and arm; close it after use."""
+    from armflow.launch.choices import SOFT_ARMS
+
+    if spec.task in SOFT_ARMS:
+        from armflow.envs.deformable.episode import SoftTaskWorld
+
+        return SoftTaskWorld(spec.task, spec.arm, camera_size=spec.camera, noise=spec.noise)
     from armflow.envs.episode import TaskWorld
 
     return TaskWorld(spec.task, spec.arm, camera_size=spec.camera, noise=spec.noise, gui=spec.gui)

@@ -30,4 +30,4 @@ def film_camera(world: "TaskWorld", size: tuple[int, int] = (640, 480)) -> Camer
     aside = [np.cos(ABOVE) * np.cos(AROUND), np.cos(ABOVE) * np.sin(AROUND), np.sin(ABOVE)]
     eye = target + DISTANCE * scale * np.array(aside)
     spec = CameraSpec(tuple(eye.tolist()), tuple(target.tolist()), *size)
-    return SimCamera(world.world, spec, None)
+    return SimCamera(world.world, spec, None, getattr(world, "stage", None))

@@ -158,7 +158,8 @@ def _decide(world: World, controller: Controller, outcome: Outcome) -> ActionChu
         with timed(outcome.latency, "camera"):
             frame = world.camera.read()
     state, goal = (_offered(world, name) for name in ("policy_state", "policy_goal"))
-    observation = Observation(frame, arm.read_q(), arm.read_gripper(), float(world.time), state, goal)
+    points = _offered(world, "goal_points")
+    observation = Observation(frame, arm.read_q(), arm.read_gripper(), float(world.time), state, goal, points)
     with timed(outcome.latency, "act"):
         return controller.act(observation)
 
