@@ -32,7 +32,7 @@ class Record:
     """What to record, and where."""
 
     task: str = "PlayTable"
-    """One of BlockPush, PlayTable."""
+    """One of BlockPush, PlayTable, RopeShape."""
     arm: str = "auto"
     """The arm; each task brings its own: xarm6_pusher for BlockPush, panda for PlayTable."""
     episodes: int = 20
@@ -81,7 +81,9 @@ class Record:
         from armflow.launch.evaluate import check_counts
         from armflow.launch.play_episode import PlaySpec
 
-        task = pick("task to play", self.task, PLAY_ARMS)
+        from armflow.launch.play_deformable import SOFT_PLAY
+
+        task = pick("task to play", self.task, (*PLAY_ARMS, *SOFT_PLAY))
         arm_for(task, self.arm)
         pick("source", self.source, SOURCES)
         check_counts(self.episodes, self.seed, self.camera_size, 1.0)

@@ -8,7 +8,7 @@ from armflow.robot.errors import ChoiceError
 
 __all__ = ["PLAY_ARMS", "PlayTask", "find_play_task"]
 
-PLAY_ARMS = OWN_ARMS | {"RopeShape": "xarm6"}
+PLAY_ARMS = OWN_ARMS
 """Tasks that can be played, with the arm that each brings."""
 
 
@@ -77,7 +77,7 @@ def _play_table() -> PlayTask:
 
 
 def _rope_shape() -> PlayTask:
-    return PlayTask("RopeShape", PLAY_ARMS["RopeShape"], "move the rope", (), (), {})
+    return PlayTask("RopeShape", "xarm6", "move the rope", (), (), {})
 
 
 _MAKERS = {"BlockPush": _block_push, "PlayTable": _play_table, "RopeShape": _rope_shape}
