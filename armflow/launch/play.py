@@ -79,9 +79,8 @@ class Record:
             ClusterError: A cluster, without Ray.
         """
         from armflow.launch.evaluate import check_counts
-        from armflow.launch.play_episode import PlaySpec
-
         from armflow.launch.play_deformable import SOFT_PLAY
+        from armflow.launch.play_episode import PlaySpec
 
         task = pick("task to play", self.task, (*PLAY_ARMS, *SOFT_PLAY))
         arm_for(task, self.arm)
