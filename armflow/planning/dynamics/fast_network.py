@@ -1,0 +1,82 @@
+"""The network of the fast model: messages between anchors, and the field at the grid's nodes."""
+
+import torch
+from torch import nn
+
+from armflow.planning.dynamics.edits import window
+from armflow.planning.dynamics.types import ToolStep
+
+__all__ = ["FIELD", "TOOL_FEATURES", "AnchorBlock", "mlp", "tool_features"]
+
+TOOL_FEATURES = 16
+FIELD = 7  # a velocity, three gains, and how much of the tool's velocity is taken over
+SPEED, LENGTH = 5.0, 10.0  # features are of order one: velocities in units of 0.2 m/s, lengths of 0.1 m
+EDGE = 8
+
+
+def mlp(*sizes: int) -> nn.Sequential:
+    """Linear layers of these sizes with SiLU between."""
+    layers: list[nn.Module] = []
+    for before, after in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [nn.Linear(before, after), nn.SiLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def tool_features(
+    points: torch.Tensor, rows: torch.Tensor, tool: ToolStep, point: torch.Tensor, radius: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """How points stand to the tool.
+
+    Args:
+        points: [M, 3] m, grid frame.
+        rows: [M] which tool.
+        tool: B tools.
+        point: [B, 3] their places in the grid frame, m.
+        radius: Of the tool, m.
+
+    Returns:
+        Features [M, 16], the tool's rigid velocity [M, 3] there, m/s, and nearness [M] while closed.
+    """
+    arms = points - point[rows]
+    moved = tool.velocity[rows] + (arms[:, :, None] * tool.chord[rows]).sum(dim=1)
+    seen = (arms[:, :, None] * tool.rotation[rows]).sum(dim=1)  # in the tool's own frame
+    near = window(arms, radius) * tool.closed[rows]
+    squared = arms.square().sum(dim=-1, keepdim=True)
+    distance = (squared + 1e-8).sqrt()
+    far = LENGTH / (1 + LENGTH * distance)
+    reach = torch.exp(-squared / (4 * radius**2))
+    parts = (arms * far, seen * far, distance * far, reach, near[:, None], tool.closed[rows][:, None])
+    return torch.cat((*parts, moved * SPEED, moved * SPEED * reach), dim=-1), moved, near
+
+
+class AnchorBlock(nn.Module):
+    """Messages between neighbours at rest, then attention over all anchors, then each anchor by itself."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.normal = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        self.ends = nn.Linear(width, 2 * width)
+        self.edge = nn.Linear(EDGE, width, bias=False)
+        self.heard = nn.Linear(width, width)
+        self.look = nn.Linear(width, 3 * width)
+        self.seen = nn.Linear(width, width)
+        self.inner = mlp(width, 2 * width, width)
+
+    def forward(self, h: torch.Tensor, edges: torch.Tensor, neighbours: torch.Tensor) -> torch.Tensor:
+        """Mix tokens.
+
+        Args:
+            h: [B, K, W].
+            edges: [B, K, E, 8] features of the neighbours' offsets.
+            neighbours: [B K E] flat index of each neighbour.
+        """
+        B, K, W = h.shape
+        if edges.shape[2]:
+            own, other = self.ends(self.normal[0](h)).chunk(2, dim=-1)
+            there = other.reshape(B * K, W).index_select(0, neighbours).view(B, K, -1, W)
+            h = h + self.heard(torch.relu(own[:, :, None] + there + self.edge(edges)).mean(dim=2))
+        q, k, v = self.look(self.normal[1](h)).view(B, K, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v)
+        h = h + self.seen(mixed.transpose(1, 2).reshape(B, K, W))
+        return h + self.inner(self.normal[2](h))
