@@ -36,7 +36,7 @@ class WindowConfig:
     """
 
     horizons: tuple[int, ...] = (3, 6, 10)
-    particles: tuple[int, int] = (100, 200)
+    particles: tuple[int, int] = (64, 128)
     jitter: float = 0.001
     hidden: float = 0.5
     moved: float = 0.004
