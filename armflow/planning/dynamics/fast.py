@@ -120,6 +120,10 @@ class FastDynamics(DynamicsModel):
         anchors = make_anchors(particles.rest, self.config.anchors, self.config.neighbours)
         return _Kept(place_grid(particles, self.grid), anchors, particles.code)
 
+    def widen(self, kept: _Kept, B: int) -> _Kept:
+        """Anchors for each copy."""
+        return kept._replace(anchors=kept.anchors.repeat(B), code=kept.code.expand(B, -1))
+
     def settle(self, kept: _Kept, points: torch.Tensor) -> torch.Tensor:
         """Above the table and within the grid."""
         return kept.grid.clamp(points - kept.grid.origin) + kept.grid.origin
@@ -145,15 +149,15 @@ class FastDynamics(DynamicsModel):
         M = len(nodes)
         if A == 1 < B:  # one start: what does not depend on the tool is spread once
             spread = scatter(u[0], slots[0], own[0], M).repeat(B, 1)
-            tokens = kept.anchors.spread(context).transpose(0, 1).flatten(1)
+            tokens = kept.anchors.spread(context.transpose(0, 1).flatten(1))
             mixed = scatter(u[0], slots[0], tokens, M).view(M, B, -1).transpose(0, 1).flatten(0, 1)
             slots = slots + M * torch.arange(B, dtype=slots.dtype, device=slots.device)[:, None, None]
             owners = torch.arange(B, device=slots.device).repeat_interleave(M)
             nodes, u = nodes.repeat(B, 1), u.expand(B, -1, -1)
             sums = torch.cat((mixed, spread), dim=-1)
         else:
-            values = torch.cat((kept.anchors.spread(context), own), dim=-1)
-            sums = scatter(u.reshape(B * N, 3), slots.reshape(B * N, 27), values.flatten(0, 1), M)
+            values = torch.cat((kept.anchors.spread(context.flatten(0, 1)), own.flatten(0, 1)), dim=-1)
+            sums = scatter(u.reshape(B * N, 3), slots.reshape(B * N, 27), values, M)
         velocity = self._field(sums, kept.grid.place(nodes.to(u.dtype)), owners, tool, at)
         return Field(velocity, nodes, owners, slots, u)
 

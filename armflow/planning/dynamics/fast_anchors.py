@@ -1,7 +1,7 @@
 """Anchors: a few places of an object's rest shape that stand for all of its particles during a rollout.
 
-Which particles belong to which anchor is fixed by the rest shape, so pooling and reading are two constant matrices, and
-the affine motion of the rest shape that fits the particles best about each anchor,
+Which anchors a particle belongs to is fixed by the rest shape, so pooling and reading are two constant sparse matrices,
+and the affine motion of the rest shape that fits the particles best about each anchor,
 
     x ~ x_k + F_k (r - r_k),    F_k = (sum_i w_i x_i (r_i - r_k)^T) (sum_i w_i (r_i - r_k)(r_i - r_k)^T + eps I)^-1,
 
@@ -11,103 +11,127 @@ positions of Mueller et al. (2005), "Meshless deformations based on shape matchi
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numba import njit
 
-__all__ = ["Anchors", "farthest_points", "make_anchors"]
+from armflow.planning.dynamics import fast_kernels as kernels
+from armflow.planning.dynamics.spline import as_numpy
 
-THIN = 1.5e-3  # m; what is thinner than this has no deformation across
+__all__ = ["Anchors", "make_anchors", "pool", "read"]
 
 
 @dataclass(frozen=True, slots=True)
 class Anchors:
-    """K anchors of B objects of N particles.
+    """K anchors of B objects of N particles, numbered through all objects: P = B N, R = B K.
 
     Attributes:
-        pool: [B, 4 K, N] rows k: mean position x_k; rows K + 3 k + d: column d of F_k.
-        read: [B, N, 4 K] back to particles; its first K columns, `share`, sum to 1.
-        neighbours: [B, K, E] the nearest anchors at rest.
+        members: [P, 4] anchors of each particle.
+        weights: [P, 4] of the particle in the mean of each of its anchors.
+        shares: [P, 4] of each anchor in the particle; they sum to 1.
+        parts: [P, 16] rows 4 k + (0, 1, 2, 3) of x_k and the columns of F_k.
+        lift: [P, 16] from particles to these rows.
+        drop: [P, 16] back, to where rest wants the particle.
+        neighbours: [B, K, E] the nearest anchors at rest, numbered within the object.
         lengths: [B, K, E] how far they are at rest, m.
     """
 
-    pool: torch.Tensor
-    read: torch.Tensor
+    members: torch.Tensor
+    weights: torch.Tensor
+    shares: torch.Tensor
+    parts: torch.Tensor
+    lift: torch.Tensor
+    drop: torch.Tensor
     neighbours: torch.Tensor
     lengths: torch.Tensor
 
-    @property
-    def count(self) -> int:
-        """K."""
-        return self.neighbours.shape[1]
+    def repeat(self, B: int) -> "Anchors":
+        """The anchors of one object for B copies of it."""
+        P, (_, K, E) = len(self.members), self.neighbours.shape
+        samples = torch.arange(B, device=self.members.device)[:, None, None]
+        return Anchors(
+            (self.members + K * samples).view(B * P, -1),
+            self.weights.repeat(B, 1),
+            self.shares.repeat(B, 1),
+            (self.parts + 4 * K * samples).view(B * P, -1),
+            self.lift.repeat(B, 1),
+            self.drop.repeat(B, 1),
+            self.neighbours.expand(B, K, E),
+            self.lengths.expand(B, K, E),
+        )
 
     def strain(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Anchors [B, K, 3] of points [B, N, 3], and how far each point [B, N, 3] is from where rest wants it, m."""
-        pooled = self.pool @ points
-        return pooled[:, : self.count], self.read @ pooled - points
+        B, K = self.neighbours.shape[:2]
+        pooled = pool(self.parts, self.lift, points.flatten(0, 1), 4 * B * K)
+        return pooled.view(B, K, 4, 3)[:, :, 0], read(self.parts, self.drop, pooled).view(points.shape) - points
 
     def mean(self, values: torch.Tensor) -> torch.Tensor:
         """Mean [B, K, C] of values [B, N, C] about each anchor."""
-        return self.pool[:, : self.count] @ values
+        B, K = self.neighbours.shape[:2]
+        return pool(self.members, self.weights, values.flatten(0, 1), B * K).view(B, K, -1)
 
     def spread(self, values: torch.Tensor) -> torch.Tensor:
-        """Values [B, N, C] at particles of values [B', K, C] at anchors, B' = B or any where B = 1."""
-        return torch.matmul(self.read[:, :, : self.count], values)
+        """Values [P, C] at particles of values [R, C] at anchors."""
+        return read(self.members, self.shares, values)
 
 
 def make_anchors(rest: torch.Tensor, count: int, neighbours: int) -> Anchors:
-    """Choose anchors of rest shapes [B, N, 3] (m) and compute what stays."""
-    rest = rest.detach() - rest.detach().mean(dim=1, keepdim=True)
-    B, N, _ = rest.shape
-    chosen = torch.from_numpy(farthest_points(rest.cpu().double().numpy(), min(count, N))).to(rest.device)
-    seeds = rest.gather(1, chosen[..., None].expand(-1, -1, 3))
-    share = _shares(rest, seeds)  # [B, N, K]
-    weights = (share / share.sum(dim=1, keepdim=True).clamp(min=1e-12)).mT  # [B, K, N]
-    middle = weights @ rest
-    arms = rest[:, None] - middle[:, :, None]  # [B, K, N, 3]
-    weighted = weights[..., None] * arms
-    moment = weighted.mT @ arms + THIN**2 * torch.eye(3, dtype=rest.dtype, device=rest.device)
-    shapes = torch.linalg.inv(moment) @ weighted.mT  # [B, K, 3, N]
-    K = seeds.shape[1]
-    bends = (share.mT[..., None] * arms).permute(0, 2, 1, 3).reshape(B, N, 3 * K)
+    """Choose at most `count` anchors of rest shapes [B, N, 3] (m) and compute what stays."""
+    points = rest.detach().cpu().double()
+    points = (points - points.mean(dim=1, keepdim=True)).numpy()
+    B, N, _ = points.shape
+    K = min(count, N)
+    built = kernels.build(points, kernels.farthest_points(points, K), min(4, K))
+    members, weights, shares, parts, lift, drop, middle = (torch.from_numpy(part) for part in built)
     apart = torch.cdist(middle, middle)
     lengths, near = apart.topk(min(neighbours + 1, K), dim=-1, largest=False)
-    pool = torch.cat((weights, shapes.reshape(B, 3 * K, N)), dim=1)
-    return Anchors(pool, torch.cat((share, bends), dim=2), near[..., 1:], lengths[..., 1:])
+    reals = [part.to(rest) for part in (weights, shares, lift, drop, lengths[..., 1:])]
+    whole = [part.to(rest.device) for part in (members, parts, near[..., 1:])]
+    return Anchors(whole[0], reals[0], reals[1], whole[1], reals[2], reals[3], whole[2], reals[4])
 
 
-def _shares(rest: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
-    """Share [B, N, K] of each anchor in each particle: a softmax of squared distance over the anchors' spacing."""
-    squared = torch.cdist(rest, seeds).square()
-    between = torch.cdist(seeds, seeds) + 1e9 * torch.eye(seeds.shape[1], dtype=rest.dtype, device=rest.device)
-    spacing = between.amin(dim=-1).mean(dim=-1).clamp(min=1e-3, max=1e6)[:, None, None]
-    return torch.softmax(-squared / (0.7 * spacing).square(), dim=-1)
+def pool(index: torch.Tensor, weights: torch.Tensor, values: torch.Tensor, R: int) -> torch.Tensor:
+    """Rows [R, C] that sum weight times values [P, C] over the entries [P, E] that name them; differentiable."""
+    if values.device.type != "cpu":
+        parts = weights[..., None] * values[:, None]
+        return values.new_zeros(R, values.shape[1]).index_add(0, index.reshape(-1), parts.flatten(0, 1))
+    return _Pool.apply(index, weights, values, R)  # type: ignore[return-value]
 
 
-@njit(cache=True)
-def farthest_points(points: np.ndarray, count: int) -> np.ndarray:
-    """Indices [B, K] of points [B, N, 3]: the farthest from the centroid, then always the farthest from those chosen."""
-    B, N, _ = points.shape
-    chosen = np.empty((B, count), np.int64)
-    for b in range(B):
-        x, y, z = points[b, :, 0].mean(), points[b, :, 1].mean(), points[b, :, 2].mean()
-        near = np.full(N, np.inf)
-        last, far = 0, -1.0
-        for i in range(N):
-            d = (points[b, i, 0] - x) ** 2 + (points[b, i, 1] - y) ** 2 + (points[b, i, 2] - z) ** 2
-            if d > far:
-                last, far = i, d
-        for k in range(count):
-            chosen[b, k] = last
-            best, far = last, -1.0
-            for i in range(N):
-                d = (
-                    (points[b, i, 0] - points[b, last, 0]) ** 2
-                    + (points[b, i, 1] - points[b, last, 1]) ** 2
-                    + (points[b, i, 2] - points[b, last, 2]) ** 2
-                )
-                near[i] = min(near[i], d)
-                if near[i] > far:
-                    best, far = i, near[i]
-            last = best
-    return chosen
+def read(index: torch.Tensor, weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Sums [P, C] of weight [P, E] times the rows of values [R, C] that the index [P, E] names; differentiable."""
+    if values.device.type != "cpu":
+        return (weights[..., None] * values[index.long()]).sum(dim=1)
+    return _Read.apply(index, weights, values)  # type: ignore[return-value]
+
+
+class _Pool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, index, weights, values, R):
+        ctx.save_for_backward(index, weights)
+        out = values.new_zeros(R, values.shape[1])
+        kernels.pool(*as_numpy(index, weights, values, out))
+        return out
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[override]
+        index, weights = ctx.saved_tensors
+        out = grad.new_zeros(len(index), grad.shape[1])
+        kernels.read(*as_numpy(index, weights, grad, out))
+        return None, None, out, None
+
+
+class _Read(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, index, weights, values):
+        ctx.save_for_backward(index, weights)
+        ctx.rows = len(values)
+        out = values.new_zeros(len(index), values.shape[1])
+        kernels.read(*as_numpy(index, weights, values, out))
+        return out
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[override]
+        index, weights = ctx.saved_tensors
+        out = grad.new_zeros(ctx.rows, grad.shape[1])
+        kernels.pool(*as_numpy(index, weights, grad, out))
+        return None, None, out

@@ -9,14 +9,22 @@ reproduce linear functions. Compiled on the processor; plain torch, which is als
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
 from armflow.planning.dynamics import spline_kernels as kernels
 
-__all__ = ["ActiveNodes", "active_nodes", "gather", "gather_plain", "scatter", "scatter_plain", "spline_weights"]
+__all__ = [
+    "ActiveNodes",
+    "active_nodes",
+    "as_numpy",
+    "gather",
+    "gather_plain",
+    "scatter",
+    "scatter_plain",
+    "spline_weights",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,37 +105,38 @@ def gather(u: torch.Tensor, slots: torch.Tensor, values: torch.Tensor) -> torch.
     return _Gather.apply(u, slots, values)  # type: ignore[return-value]
 
 
-def _numpy(*tensors: torch.Tensor) -> list[np.ndarray]:
+def as_numpy(*tensors: torch.Tensor) -> list[np.ndarray]:
+    """Arrays of tensors on the processor, on the same memory where they are contiguous."""
     return [tensor.detach().contiguous().numpy() for tensor in tensors]
 
 
 class _Scatter(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, u: torch.Tensor, slots: torch.Tensor, values: torch.Tensor, M: int) -> torch.Tensor:
+    def forward(ctx, u, slots, values, M):
         ctx.save_for_backward(u, slots, values)
         out = values.new_zeros(M, values.shape[1])
-        kernels.scatter(*_numpy(u, slots, values, out))
+        kernels.scatter(*as_numpy(u, slots, values, out))
         return out
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> Any:
+    def backward(ctx, grad):  # type: ignore[override]
         u, slots, values = ctx.saved_tensors
         grad_u, grad_values = u.new_zeros(u.shape), values.new_zeros(values.shape)
-        kernels.scatter_backward(*_numpy(u, slots, values, grad, grad_u, grad_values))
+        kernels.scatter_backward(*as_numpy(u, slots, values, grad, grad_u, grad_values))
         return grad_u, None, grad_values, None
 
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, u: torch.Tensor, slots: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    def forward(ctx, u, slots, values):
         ctx.save_for_backward(u, slots, values)
         out = values.new_zeros(len(u), values.shape[1])
-        kernels.gather(*_numpy(u, slots, values, out))
+        kernels.gather(*as_numpy(u, slots, values, out))
         return out
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> Any:
+    def backward(ctx, grad):  # type: ignore[override]
         u, slots, values = ctx.saved_tensors
         grad_u, grad_values = u.new_zeros(u.shape), values.new_zeros(values.shape)
-        kernels.gather_backward(*_numpy(u, slots, values, grad, grad_u, grad_values))
+        kernels.gather_backward(*as_numpy(u, slots, values, grad, grad_u, grad_values))
         return grad_u, None, grad_values

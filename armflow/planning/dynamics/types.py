@@ -133,11 +133,11 @@ class DynamicsModel(nn.Module):
         """JSON that rebuilds the module."""
         return {}
 
-    def prepare(self, particles: Particles) -> Any:  # noqa: ANN401 - whatever a model wants to keep
+    def prepare(self, particles: Particles) -> Any:
         """Compute once per rollout what does not change with time."""
         return None
 
-    def velocity(self, kept: Any, points: torch.Tensor, history: torch.Tensor, tool: ToolStep) -> torch.Tensor:  # noqa: ANN401
+    def velocity(self, kept: Any, points: torch.Tensor, history: torch.Tensor, tool: ToolStep) -> torch.Tensor:
         """Velocity [B, N, 3] over the next step, m/s.
 
         Args:
@@ -148,7 +148,11 @@ class DynamicsModel(nn.Module):
         """
         raise NotImplementedError
 
-    def settle(self, kept: Any, points: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
+    def widen(self, kept: Any, B: int) -> Any:
+        """What `prepare` returned for one object, for B copies of it that have moved apart."""
+        return kept
+
+    def settle(self, kept: Any, points: torch.Tensor) -> torch.Tensor:
         """Where moved points [B, N, 3] may really be, such as above the table."""
         return points
 
@@ -171,10 +175,11 @@ class DynamicsModel(nn.Module):
         B, found = len(tools.points), []
         for tool in tool_steps(tools):
             velocity = self.velocity(kept, points, history, tool)
+            if len(points) < B:
+                kept = self.widen(kept, B)
             before, points = points, self.settle(kept, points + DT * velocity)
-            moved = (points - before) / DT
-            history = torch.stack((history[:, -1].expand(B, -1, -1), moved.expand(B, -1, -1)), dim=1)
-            found.append(points.expand(B, -1, -1))
+            history = torch.stack((history[:, -1].expand(B, -1, -1), (points - before) / DT), dim=1)
+            found.append(points)
         return torch.stack(found, dim=1)
 
 
