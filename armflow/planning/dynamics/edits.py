@@ -25,7 +25,10 @@ def carry(velocity: torch.Tensor, tool_velocity: torch.Tensor, amount: torch.Ten
 
 
 def push(velocity: torch.Tensor, tool_velocity: torch.Tensor, arms: torch.Tensor, radius: float) -> torch.Tensor:
-    """Let no point [M, 3] within the radius come closer to the tool: v += max(0, n . (v_tool - v)) n, n = arm / |arm|."""
+    """Let no point [M, 3] within the radius come closer to the tool.
+
+    v += max(0, n . (v_tool - v)) n,  n = arm / |arm|.
+    """
     distance = (arms.square().sum(dim=-1, keepdim=True) + 1e-12).sqrt()
     normal = arms / distance
     closing = ((tool_velocity - velocity) * normal).sum(dim=-1, keepdim=True).clamp(min=0.0)

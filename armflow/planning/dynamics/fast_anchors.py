@@ -78,8 +78,7 @@ def make_anchors(rest: torch.Tensor, count: int, neighbours: int) -> Anchors:
     """Choose at most `count` anchors of rest shapes [B, N, 3] (m) and compute what stays."""
     points = rest.detach().cpu().double()
     points = (points - points.mean(dim=1, keepdim=True)).numpy()
-    B, N, _ = points.shape
-    K = min(count, N)
+    K = min(count, points.shape[1])
     built = kernels.build(points, kernels.farthest_points(points, K), min(4, K))
     members, weights, shares, parts, lift, drop, middle = (torch.from_numpy(part) for part in built)
     apart = torch.cdist(middle, middle)

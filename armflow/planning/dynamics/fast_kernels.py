@@ -30,7 +30,7 @@ def read(index, weights, values, out):
 
 @njit(cache=True)
 def farthest_points(points, count):
-    """Indices [B, K] of points [B, N, 3]: the farthest from the centroid, then always the farthest from those chosen."""
+    """Indices [B, K] of points [B, N, 3]: the farthest from the centroid, then the farthest from those chosen."""
     B, N, _ = points.shape
     chosen = np.empty((B, count), np.int64)
     for b in range(B):

@@ -1,5 +1,7 @@
 """The network of the fast model: messages between anchors, and the field at the grid's nodes."""
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 
@@ -17,7 +19,7 @@ EDGE = 8
 def mlp(*sizes: int) -> nn.Sequential:
     """Linear layers of these sizes with SiLU between."""
     layers: list[nn.Module] = []
-    for before, after in zip(sizes[:-1], sizes[1:], strict=True):
+    for before, after in pairwise(sizes):
         layers += [nn.Linear(before, after), nn.SiLU()]
     return nn.Sequential(*layers[:-1])
 

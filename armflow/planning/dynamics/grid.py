@@ -82,10 +82,11 @@ def place_grid(particles: Particles, config: GridConfig) -> Placement:
     slack = origin.new_tensor([0.0, 0.0, BELOW * config.spacing])
     out = ((local < low - slack) | (local > high)).any(dim=-1)
     if bool(out.any()):
-        sample, worst = int(out.any(dim=1).nonzero()[0]), local[out][0].tolist()
+        worst = [round(v, 3) for v in local[out][0].tolist()]
+        size = [round(v, 2) for v in (high - low).tolist()]
         raise DynamicsError(
             "points",
-            f"{int(out.sum())} particles are out of the grid, such as one {[round(v, 3) for v in worst]} m from the middle "
-            f"of object {sample} and the table; the grid holds {[round(v, 2) for v in (high - low).tolist()]} m",
+            f"{int(out.sum())} particles are out of the grid, one of them {worst} m from the object's middle and the "
+            f"table's height; the grid holds {size} m: is the height of the table right, are there stray points?",
         )
     return Placement(config, origin, low, high)
