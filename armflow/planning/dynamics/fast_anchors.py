@@ -79,8 +79,8 @@ def make_anchors(rest: torch.Tensor, count: int, neighbours: int) -> Anchors:
     points = rest.detach().cpu().double()
     points = (points - points.mean(dim=1, keepdim=True)).numpy()
     K = min(count, points.shape[1])
-    built = kernels.build(points, kernels.farthest_points(points, K), min(4, K))
-    members, weights, shares, parts, lift, drop, middle = (torch.from_numpy(part) for part in built)
+    tables, places = kernels.build(points, kernels.farthest_points(points, K), min(4, K))
+    members, weights, shares, parts, lift, drop, middle = (torch.from_numpy(part) for part in (*tables, places))
     apart = torch.cdist(middle, middle)
     lengths, near = apart.topk(min(neighbours + 1, K), dim=-1, largest=False)
     reals = [part.to(rest) for part in (weights, shares, lift, drop, lengths[..., 1:])]

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-__all__ = ["build", "farthest_points", "pool", "read"]
+__all__ = ["build", "farthest_points", "pool", "read", "tool_features"]
 
 THIN = 1.5e-3  # m; what is thinner than this has no deformation across
 
@@ -77,8 +77,8 @@ def _spacing(seeds):
         least = np.inf
         for j in range(K):
             if i != j:
-                d = ((seeds[i] - seeds[j]) ** 2).sum()
-                least = min(least, d)
+                x, y, z = seeds[i, 0] - seeds[j, 0], seeds[i, 1] - seeds[j, 1], seeds[i, 2] - seeds[j, 2]
+                least = min(least, x * x + y * y + z * z)
         total += np.sqrt(least)
     return max(total / K, 1e-3)
 
@@ -90,7 +90,8 @@ def _middles(points, found, share, K):
     for p in range(points.shape[0]):
         for e in range(found.shape[1]):
             total[found[p, e]] += share[p, e]
-            middle[found[p, e]] += share[p, e] * points[p]
+            for i in range(3):
+                middle[found[p, e], i] += share[p, e] * points[p, i]
     for k in range(K):
         total[k] = max(total[k], 1e-12)
         middle[k] /= total[k]
@@ -117,13 +118,18 @@ def _inverse_moments(points, found, share, total, middle):
 
 @njit(cache=True)
 def build(points, chosen, E):
-    """Members, weights, shares, parts, lift and drop of `Anchors`, and rest places [B, K, 3]."""
+    """Members, weights, shares, parts, lift and drop of `Anchors` in one tuple, and rest places [B, K, 3]."""
     B, N, _ = points.shape
     K = chosen.shape[1]
-    members, parts = np.empty((B * N, E), np.int64), np.empty((B * N, 4 * E), np.int64)
-    weights, shares = np.empty((B * N, E)), np.empty((B * N, E))
-    lift, drop = np.empty((B * N, 4 * E)), np.empty((B * N, 4 * E))
-    places = np.empty((B, K, 3))
+    shares, places = np.empty((B * N, E)), np.empty((B, K, 3))
+    tables = (
+        np.empty((B * N, E), np.int64),
+        np.empty((B * N, E)),
+        shares,
+        np.empty((B * N, 4 * E), np.int64),
+        np.empty((B * N, 4 * E)),
+        np.empty((B * N, 4 * E)),
+    )
     found, squared = np.empty((N, E), np.int64), np.empty((N, E))
     for b in range(B):
         seeds = points[b][chosen[b]]
@@ -131,23 +137,55 @@ def build(points, chosen, E):
         share = shares[b * N : (b + 1) * N]
         for p in range(N):
             _nearest(points[b, p], seeds, found[p], squared[p])
-            share[p] = np.exp(-(squared[p] - squared[p, 0]) / width)
-            share[p] /= share[p].sum()
-        total, middle = _middles(points[b], found, share, K)
-        inverse = _inverse_moments(points[b], found, share, total, middle)
+            total = 0.0
+            for e in range(E):
+                share[p, e] = np.exp((squared[p, 0] - squared[p, e]) / width)
+                total += share[p, e]
+            for e in range(E):
+                share[p, e] /= total
+        sums, middle = _middles(points[b], found, share, K)
+        inverse = _inverse_moments(points[b], found, share, sums, middle)
         places[b] = middle
         for p in range(N):
-            row = b * N + p
             for e in range(E):
                 k = found[p, e]
-                arm = points[b, p] - middle[k]
-                weight = share[p, e] / total[k]
-                members[row, e], weights[row, e] = b * K + k, weight
-                lift[row, 4 * e], drop[row, 4 * e] = weight, share[p, e]
-                parts[row, 4 * e] = 4 * (b * K + k)
-                for i in range(3):
-                    parts[row, 4 * e + 1 + i] = 4 * (b * K + k) + 1 + i
-                    drop[row, 4 * e + 1 + i] = share[p, e] * arm[i]
-                    bent = inverse[k, i, 0] * arm[0] + inverse[k, i, 1] * arm[1] + inverse[k, i, 2] * arm[2]
-                    lift[row, 4 * e + 1 + i] = weight * bent
-    return members, weights, shares, parts, lift, drop, places
+                arm = (points[b, p, 0] - middle[k, 0], points[b, p, 1] - middle[k, 1], points[b, p, 2] - middle[k, 2])
+                _entry(arm, b * K + k, sums[k], inverse[k], (b * N + p, e), tables)
+    return tables, places
+
+
+@njit(cache=True)
+def _entry(arm, anchor, total, inverse, place, tables):
+    """Write what an anchor and a particle, an arm away from it at rest, are to each other."""
+    members, weights, shares, parts, lift, drop = tables
+    row, e = place
+    share = shares[row, e]
+    weight = share / total
+    members[row, e], weights[row, e] = anchor, weight
+    lift[row, 4 * e], drop[row, 4 * e], parts[row, 4 * e] = weight, share, 4 * anchor
+    for i in range(3):
+        parts[row, 4 * e + 1 + i] = 4 * anchor + 1 + i
+        drop[row, 4 * e + 1 + i] = share * arm[i]
+        lift[row, 4 * e + 1 + i] = weight * (inverse[i, 0] * arm[0] + inverse[i, 1] * arm[1] + inverse[i, 2] * arm[2])
+
+
+@njit(cache=True, fastmath=True, error_model="numpy")
+def tool_features(points, rows, tool, radius, features, moved, near):
+    """As `fast_network.tool_features`, into its three results; tool holds [B, 25] numbers a row."""
+    for m in range(points.shape[0]):
+        t = tool[rows[m]]
+        x, y, z = points[m, 0] - t[0], points[m, 1] - t[1], points[m, 2] - t[2]
+        squared = x * x + y * y + z * z
+        distance = np.sqrt(squared + points.dtype.type(1e-8))
+        far = points.dtype.type(10.0) / (1 + points.dtype.type(10.0) * distance)
+        reach = np.exp(-squared / (4 * radius * radius))
+        window = max(1 - squared / (4 * radius * radius), points.dtype.type(0.0))
+        near[m] = window * window * t[6]
+        features[m, 0], features[m, 1], features[m, 2] = x * far, y * far, z * far
+        for i in range(3):
+            moved[m, i] = t[3 + i] + x * t[7 + i] + y * t[10 + i] + z * t[13 + i]
+            features[m, 3 + i] = (x * t[16 + i] + y * t[19 + i] + z * t[22 + i]) * far
+            features[m, 9 + i] = moved[m, i] * 5
+            features[m, 12 + i] = moved[m, i] * 5 * reach
+        features[m, 6], features[m, 7], features[m, 8] = distance * far, reach, near[m]
+        features[m, 15] = t[6]

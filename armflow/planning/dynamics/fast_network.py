@@ -5,10 +5,12 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from armflow.planning.dynamics import fast_kernels as kernels
 from armflow.planning.dynamics.edits import window
+from armflow.planning.dynamics.spline import as_numpy
 from armflow.planning.dynamics.types import ToolStep
 
-__all__ = ["FIELD", "TOOL_FEATURES", "AnchorBlock", "mlp", "tool_features"]
+__all__ = ["FIELD", "TOOL_FEATURES", "AnchorBlock", "mlp", "tool_features", "tool_features_plain"]
 
 TOOL_FEATURES = 16
 FIELD = 7  # a velocity, three gains, and how much of the tool's velocity is taken over
@@ -17,10 +19,10 @@ EDGE = 8
 
 
 def mlp(*sizes: int) -> nn.Sequential:
-    """Linear layers of these sizes with SiLU between."""
+    """Linear layers of these sizes with ReLU between."""
     layers: list[nn.Module] = []
     for before, after in pairwise(sizes):
-        layers += [nn.Linear(before, after), nn.SiLU()]
+        layers += [nn.Linear(before, after), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
 
@@ -39,16 +41,32 @@ def tool_features(
     Returns:
         Features [M, 16], the tool's rigid velocity [M, 3] there, m/s, and nearness [M] while closed.
     """
-    arms = points - point[rows]
-    moved = tool.velocity[rows] + (arms[:, :, None] * tool.chord[rows]).sum(dim=1)
-    seen = (arms[:, :, None] * tool.rotation[rows]).sum(dim=1)  # in the tool's own frame
-    near = window(arms, radius) * tool.closed[rows]
+    state = torch.cat(
+        (point, tool.velocity, tool.closed[:, None], tool.chord.flatten(1), tool.rotation.flatten(1)), dim=-1
+    ).to(points.dtype)
+    learning = torch.is_grad_enabled() and (points.requires_grad or state.requires_grad)
+    if learning or points.device.type != "cpu":
+        return tool_features_plain(points, state[rows.long()], radius)
+    results = points.new_empty(len(points), TOOL_FEATURES), torch.empty_like(points), points.new_empty(len(points))
+    kernels.tool_features(*as_numpy(points, rows, state), points.new_tensor(radius).numpy()[()], *as_numpy(*results))
+    return results
+
+
+def tool_features_plain(
+    points: torch.Tensor, state: torch.Tensor, radius: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """As `tool_features`, differentiable, with what is known of the tool beside each point: [M, 25]."""
+    point, velocity, closed, chord, rotation = state.split((3, 3, 1, 9, 9), dim=-1)
+    arms = points - point
+    moved = velocity + (arms[:, :, None] * chord.view(-1, 3, 3)).sum(dim=1)
+    seen = (arms[:, :, None] * rotation.view(-1, 3, 3)).sum(dim=1)  # in the tool's own frame
+    near = window(arms, radius) * closed[:, 0]
     squared = arms.square().sum(dim=-1, keepdim=True)
     distance = (squared + 1e-8).sqrt()
     far = LENGTH / (1 + LENGTH * distance)
     reach = torch.exp(-squared / (4 * radius**2))
-    parts = (arms * far, seen * far, distance * far, reach, near[:, None], tool.closed[rows][:, None])
-    return torch.cat((*parts, moved * SPEED, moved * SPEED * reach), dim=-1), moved, near
+    parts = (arms * far, seen * far, distance * far, reach, near[:, None])
+    return torch.cat((*parts, moved * SPEED, moved * SPEED * reach, closed), dim=-1), moved, near
 
 
 class AnchorBlock(nn.Module):
