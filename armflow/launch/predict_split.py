@@ -84,8 +84,10 @@ def _adapted(model: DynamicsModel, data: Interactions, options: "Predict", moved
 
 def _adapted_scene(model: DynamicsModel, scene: Scene, options: "Predict", moved: float) -> dict[str, float]:
     middle, rng = len(scene.tracks) // 2, np.random.default_rng(options.seed)
-    seen = _half(scene, slice(0, middle), CONTEXT, options.particles, moved / 2, rng)
-    later = _half(scene, slice(middle, None), max(1, round(options.seconds / DT)), options.particles, moved, rng)
+    seen = _half(scene, range(middle), CONTEXT, options.particles, moved / 2, rng)
+    later = _half(
+        scene, range(middle, len(scene.tracks)), max(1, round(options.seconds / DT)), options.particles, moved, rng
+    )
     start = with_code(seen.particles, hide_material(seen.particles.code))
     code = adapt(model, start, seen.tools, seen.truth)
     told = later.particles.code
@@ -96,7 +98,11 @@ def _adapted_scene(model: DynamicsModel, scene: Scene, options: "Predict", moved
     }
 
 
-def _half(scene: Scene, rows: slice, steps: int, count: int, moved: float, rng: np.random.Generator) -> Windows:
-    half = Interactions([Scene(scene.tracks[rows], scene.tool[rows], scene.code, scene.stride)])
-    starts = half.starts(steps, every=0.5, moved=moved)[:12]
-    return half.windows(starts, steps, count, rng=rng)
+def _half(scene: Scene, rows: range, steps: int, count: int, moved: float, rng: np.random.Generator) -> Windows:
+    """Windows that lie within some rows of a scene; the rest shape stays that of its first frame."""
+    data, span = Interactions([scene]), steps * scene.stride
+    starts = data.starts(steps, every=0.5, moved=moved)
+    starts = starts[(starts[:, 1] >= rows.start) & (starts[:, 1] + span < rows.stop)]
+    if not len(starts):
+        raise DynamicsError("data", "nothing moves in one half of the scene")
+    return data.windows(starts[:12], steps, count, rng=rng)
