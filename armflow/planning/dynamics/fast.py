@@ -93,6 +93,11 @@ class Field(NamedTuple):
     slots: torch.Tensor
     u: torch.Tensor
 
+    def read(self) -> torch.Tensor:
+        """Velocity [B, N, 3] of the particles."""
+        B, N, _ = self.u.shape
+        return gather(self.u.reshape(B * N, 3), self.slots.reshape(B * N, 27), self.velocity).view(B, N, 3)
+
 
 class FastDynamics(DynamicsModel):
     """The model that ships."""
@@ -130,9 +135,7 @@ class FastDynamics(DynamicsModel):
 
     def velocity(self, kept: _Kept, points: torch.Tensor, history: torch.Tensor, tool: ToolStep) -> torch.Tensor:
         """The field, read at the particles."""
-        field = self.grid_velocity(kept, points, history, tool)
-        B, N, _ = field.u.shape
-        return gather(field.u.reshape(B * N, 3), field.slots.reshape(B * N, 27), field.velocity).view(B, N, 3)
+        return self.grid_velocity(kept, points, history, tool).read()
 
     def grid_velocity(self, kept: _Kept, points: torch.Tensor, history: torch.Tensor, tool: ToolStep) -> Field:
         """Predict the field after contact. Arguments as in `velocity`."""

@@ -48,7 +48,9 @@ def tool_features(
     if learning or points.device.type != "cpu":
         return tool_features_plain(points, state[rows.long()], radius)
     results = points.new_empty(len(points), TOOL_FEATURES), torch.empty_like(points), points.new_empty(len(points))
-    kernels.tool_features(*as_numpy(points, rows, state), points.new_tensor(radius).numpy()[()], *as_numpy(*results))
+    at, index, seen = as_numpy(points, rows, state)
+    features, moved, near = as_numpy(*results)
+    kernels.tool_features(at, index, seen, at.dtype.type(radius), features, moved, near)
     return results
 
 

@@ -89,8 +89,8 @@ class GraphDynamics(DynamicsModel):
 
     def widen(self, kept: _Kept, B: int) -> _Kept:
         """Views for each copy."""
-        parts = (part.expand(B, *part.shape[1:]) for part in kept[:4])
-        return _Kept(*parts, kept.ground)
+        chosen, follow, rest, code = (part.expand(B, *part.shape[1:]) for part in kept[:4])
+        return _Kept(chosen, follow, rest, code, kept.ground)
 
     def settle(self, kept: _Kept, points: torch.Tensor) -> torch.Tensor:
         """Above the table."""

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-__all__ = ["activate", "gather", "gather_backward", "scatter", "scatter_backward"]
+__all__ = ["activate", "gather", "gather_backward", "sample", "scatter", "scatter_backward"]
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")
@@ -123,3 +123,33 @@ def gather_backward(u, slots, values, grad, grad_u, grad_values):
                     grad_u[p, 1] += w[0, i] * dw[1, j] * w[2, k] * dot
                     grad_u[p, 2] += w[0, i] * w[1, j] * dw[2, k] * dot
                     n += 1
+
+
+@njit(cache=True, fastmath=True, error_model="numpy")
+def sample(u, nodes, velocity, cells, out, covered):
+    """Read velocities [M, 3] at nodes [M, 3] of one sample at any points u [Q, 3], weighing only nodes that exist.
+
+    Fills out [Q, 3], and covered [Q], the share of a point's weights that fell on such nodes.
+    """
+    table = np.full(cells * cells * cells, -1, np.int32)
+    for m in range(nodes.shape[0]):
+        table[(nodes[m, 0] * cells + nodes[m, 1]) * cells + nodes[m, 2]] = m
+    w, dw = np.empty((3, 3), u.dtype), np.empty((3, 3), u.dtype)
+    for q in range(u.shape[0]):
+        _weights(u[q], w, dw)
+        first = (int(np.floor(u[q, 0] - 0.5)) * cells + int(np.floor(u[q, 1] - 0.5))) * cells
+        first += int(np.floor(u[q, 2] - 0.5))
+        x = y = z = total = u.dtype.type(0.0)
+        for i in range(3):
+            for j in range(3):
+                for k in range(3):
+                    m = table[first + (i * cells + j) * cells + k]
+                    if m >= 0:
+                        weight = w[0, i] * w[1, j] * w[2, k]
+                        total += weight
+                        x += weight * velocity[m, 0]
+                        y += weight * velocity[m, 1]
+                        z += weight * velocity[m, 2]
+        covered[q] = total
+        scale = 1 / total if total > 0 else total
+        out[q, 0], out[q, 1], out[q, 2] = x * scale, y * scale, z * scale

@@ -156,6 +156,14 @@ class DynamicsModel(nn.Module):
         """Where moved points [B, N, 3] may really be, such as above the table."""
         return points
 
+    def advance(
+        self, kept: Any, points: torch.Tensor, history: torch.Tensor, velocity: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Points and history one step later; all as in `velocity`, whose result is the last argument."""
+        moved = self.settle(kept, points + DT * velocity)
+        last = history[:, -1].expand(len(moved), -1, -1)
+        return moved, torch.stack((last, (moved - points) / DT), dim=1)
+
     def rollout(self, particles: Particles, tools: ToolPath) -> torch.Tensor:
         """Predict.
 
@@ -177,8 +185,7 @@ class DynamicsModel(nn.Module):
             velocity = self.velocity(kept, points, history, tool)
             if len(points) < B:
                 kept = self.widen(kept, B)
-            before, points = points, self.settle(kept, points + DT * velocity)
-            history = torch.stack((history[:, -1].expand(B, -1, -1), (points - before) / DT), dim=1)
+            points, history = self.advance(kept, points, history, velocity)
             found.append(points)
         return torch.stack(found, dim=1)
 
