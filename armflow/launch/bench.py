@@ -22,6 +22,7 @@ BENCHMARKS = {
     "perception": ("perception", "perception_rows"),
     "splat": ("splat", "splat_rows"),
     "policies": ("policies", "policy_rows"),
+    "dynamics": ("dynamics", "dynamics_rows"),
 }
 COLUMNS = ("name", "value", "unit", "bar", "reference", "ok")
 
@@ -35,7 +36,7 @@ class Bench:
     """Measure every speed that the project promises and print it beside its bar."""
 
     only: tuple[str, ...] = ("all",)
-    """Any of ik, limiter, render, envs, optimize, perception, splat, policies, or all."""
+    """Any of ik, limiter, render, envs, optimize, perception, splat, policies, dynamics, or all."""
     json: Path | None = None
     """Also write the rows to this file."""
 
