@@ -8,6 +8,7 @@ from armflow.planning.dynamics import Particles, ToolPath
 from armflow.planning.dynamics.edits import carry, inside, keep_above, push, window
 from armflow.planning.dynamics.fast_anchors import make_anchors
 from armflow.planning.dynamics.fast_kernels import farthest_points
+from armflow.planning.dynamics.fast_messages import messages, messages_plain
 from armflow.planning.dynamics.fast_network import tool_features
 from armflow.planning.dynamics.grid import GridConfig, place_grid
 from armflow.planning.dynamics.spline import active_nodes, gather, gather_plain, scatter, scatter_plain, spline_weights
@@ -162,3 +163,15 @@ def test_the_grid_lies_under_the_object_with_a_node_on_the_table():
     )
     with pytest.raises(ValueRangeError, match="cells"):
         GridConfig(cells=4)
+
+
+def test_compiled_messages_equal_the_formula_in_value_and_gradient():
+    given = [numbers(6, 8) - 0.5, numbers(6, 3, 5, seed=1) - 0.5, numbers(4, 5, seed=2) - 0.5]
+    near = torch.randint(6, (6, 3), generator=torch.Generator().manual_seed(3))
+    outs = []
+    for form in (messages, messages_plain):
+        parts = [part.clone().requires_grad_() for part in given]
+        out = form(*parts, near)
+        outs.append((out, *torch.autograd.grad((out * numbers(6, 4, seed=4)).sum(), parts)))
+    for fast, plain in zip(*outs, strict=True):
+        torch.testing.assert_close(fast, plain)

@@ -64,7 +64,8 @@ def _case(objects: int, tools: int, steps: int = 1) -> tuple[Particles, ToolPath
     rng = np.random.default_rng(0)
     ways = rng.normal(size=(objects, N, 3))
     points = ways / np.linalg.norm(ways, axis=-1, keepdims=True) * [0.08, 0.06, 0.05] + [0, 0, 0.06]
-    path = np.cumsum(rng.normal(scale=0.01, size=(tools, steps + 1, 3)), axis=1) + [0.05, 0.0, 0.06]
+    start = np.array([0.05, 0.0, 0.06])
+    path = start + np.cumsum(rng.normal(scale=0.01, size=(tools, steps + 1, 3)), axis=1)
     turns = np.tile([0.0, 1.0, 0.0, 0.0], (tools, steps + 1, 1))
     parts = (points, rng.normal(scale=0.05, size=(objects, 2, N, 3)), points, np.zeros((objects, CODE)))
     tool = (path, turns, np.ones((tools, steps + 1)))

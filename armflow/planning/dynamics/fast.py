@@ -184,8 +184,8 @@ class FastDynamics(DynamicsModel):
         length = (away[..., :3].square().sum(dim=-1, keepdim=True) + 1e-10).sqrt()
         rest = anchors.lengths[..., None].expand(A, -1, -1, -1)
         edges = torch.cat((30 * away[..., :3], away[..., 3:], 30 * rest, STRAIN * (length - rest)), dim=-1)
-        edges = edges.expand(B, -1, -1, -1)
-        flat = (anchors.neighbours + torch.arange(B, device=at.device)[:, None, None] * K).reshape(-1)
+        edges = edges.expand(B, -1, -1, -1).flatten(0, 1)
+        flat = (anchors.neighbours + torch.arange(B, device=at.device)[:, None, None] * K).flatten(0, 1)
         for block in self.blocks:
             h = block(h, edges, flat)
         return self.context(h)

@@ -7,6 +7,7 @@ from torch import nn
 
 from armflow.planning.dynamics import fast_kernels as kernels
 from armflow.planning.dynamics.edits import window
+from armflow.planning.dynamics.fast_messages import messages
 from armflow.planning.dynamics.spline import as_numpy
 from armflow.planning.dynamics.types import ToolStep
 
@@ -90,14 +91,13 @@ class AnchorBlock(nn.Module):
 
         Args:
             h: [B, K, W].
-            edges: [B, K, E, 8] features of the neighbours' offsets.
-            neighbours: [B K E] flat index of each neighbour.
+            edges: [B K, E, 8] features of the neighbours' offsets.
+            neighbours: [B K, E] row of each neighbour.
         """
         B, K, W = h.shape
-        if edges.shape[2]:
-            own, other = self.ends(self.normal[0](h)).chunk(2, dim=-1)
-            there = other.reshape(B * K, W).index_select(0, neighbours).view(B, K, -1, W)
-            h = h + self.heard(torch.relu(own[:, :, None] + there + self.edge(edges)).mean(dim=2))
+        if edges.shape[1]:
+            ends = self.ends(self.normal[0](h)).flatten(0, 1)
+            h = h + self.heard(messages(ends, edges, self.edge.weight, neighbours)).view(B, K, W)
         q, k, v = self.look(self.normal[1](h)).view(B, K, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         mixed = nn.functional.scaled_dot_product_attention(q, k, v)
         h = h + self.seen(mixed.transpose(1, 2).reshape(B, K, W))

@@ -122,6 +122,9 @@ class _Scatter(torch.autograd.Function):
     def backward(ctx, grad):  # type: ignore[override]
         u, slots, values = ctx.saved_tensors
         grad_u, grad_values = u.new_zeros(u.shape), values.new_zeros(values.shape)
+        if not ctx.needs_input_grad[0]:
+            kernels.gather(*as_numpy(u, slots, grad, grad_values))
+            return None, None, grad_values, None
         kernels.scatter_backward(*as_numpy(u, slots, values, grad, grad_u, grad_values))
         return grad_u, None, grad_values, None
 
@@ -138,5 +141,8 @@ class _Gather(torch.autograd.Function):
     def backward(ctx, grad):  # type: ignore[override]
         u, slots, values = ctx.saved_tensors
         grad_u, grad_values = u.new_zeros(u.shape), values.new_zeros(values.shape)
+        if not ctx.needs_input_grad[0]:
+            kernels.scatter(*as_numpy(u, slots, grad, grad_values))
+            return None, None, grad_values
         kernels.gather_backward(*as_numpy(u, slots, values, grad, grad_u, grad_values))
         return grad_u, None, grad_values
