@@ -107,9 +107,9 @@ def test_ctrl_c_keeps_what_is_finished_and_ends_ray(tmp_path):
     command = [sys.executable, "-m", "armflow.launch.cli", "play", "record", "--cluster", "local"]
     command += ["--task", "BlockPush", "--episodes", "500", "--workers", "1", "--out", str(tmp_path / "set")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-    episodes = tmp_path / "set" / "data"
+    finished = tmp_path / "set" / "recording"  # joined with the others only at the end
     deadline = time.monotonic() + 200
-    while not list(episodes.rglob("*.parquet")) and time.monotonic() < deadline and process.poll() is None:
+    while not list(finished.glob("episode-*")) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.5)
     os.killpg(process.pid, signal.SIGINT)
     said, complaint = process.communicate(timeout=60)
