@@ -237,3 +237,13 @@ def test_a_checkpoint_that_is_no_dynamics_model_is_refused(tmp_path):
         save_checkpoint(tmp_path, make_model("fast").state_dict(), config)
         with pytest.raises(FormatError, match=r"config\.json|model\.safetensors"):
             load_dynamics(tmp_path)
+
+
+@pytest.mark.parametrize("B", [1, 3])
+def test_the_compiled_field_equals_the_differentiable_one(B: int):
+    state, tools = make_state(B=B, T=3)
+    for objects in (state, Particles(state.points[:1], state.velocities[:1], state.rest[:1], state.code[:1])):
+        model = make_model("fast")
+        with torch.no_grad():
+            compiled = model.rollout(objects, tools)
+        torch.testing.assert_close(compiled, model.rollout(objects, tools).detach(), atol=1e-9, rtol=0)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from armflow.planning.dynamics import fast_inputs as inputs
 from armflow.planning.dynamics.edits import carry, keep_above
 from armflow.planning.dynamics.fast_anchors import Anchors, make_anchors
 from armflow.planning.dynamics.fast_network import (
@@ -22,9 +23,10 @@ from armflow.planning.dynamics.fast_network import (
     AnchorBlock,
     mlp,
     tool_features,
+    tool_state,
 )
 from armflow.planning.dynamics.grid import GridConfig, Placement, place_grid
-from armflow.planning.dynamics.spline import active_nodes, gather, scatter
+from armflow.planning.dynamics.spline import active_nodes, as_numpy, gather, scatter
 from armflow.planning.dynamics.types import DT, DynamicsModel, Particles, ToolStep
 from armflow.robot.errors import ValueRangeError
 
@@ -167,33 +169,51 @@ class FastDynamics(DynamicsModel):
     def _context(
         self, kept: _Kept, middle: torch.Tensor, history: torch.Tensor, tool: ToolStep, at: torch.Tensor
     ) -> torch.Tensor:
-        B, anchors, code = len(at), kept.anchors, kept.code.to(middle.dtype)
-        K, E = anchors.neighbours.shape[1:]
+        """Context [B, K, C] of anchors at middle [A, K, 3], A = 1 or B."""
+        B, K, anchors = len(at), middle.shape[1], kept.anchors
         speed = anchors.mean(history.transpose(1, 2).flatten(2))
-        height = middle[..., 2:]
-        whole = (middle - middle.mean(dim=1, keepdim=True)) * LENGTH / 2
-        alone = torch.cat((whole, height * LENGTH, torch.exp(-height / 0.02), SPEED * speed), dim=-1)
-        alone = torch.cat((alone, code[:, None].expand(len(alone), K, -1)), dim=-1).expand(B, -1, -1)
-        rows = torch.arange(B, device=at.device).repeat_interleave(K)
-        features, _, _ = tool_features(middle.expand(B, -1, -1).flatten(0, 1), rows, tool, at, self.config.tool_radius)
-        h = self.embed(torch.cat((alone, features.view(B, K, -1)), dim=-1))
-        state = torch.cat((middle, SPEED * speed[..., 3:]), dim=-1)
-        A = len(state)
-        offsets = torch.arange(A, device=at.device)[:, None, None] * K
-        away = state.flatten(0, 1)[(anchors.neighbours + offsets).reshape(-1)].view(A, K, E, 6) - state[:, :, None]
-        length = (away[..., :3].square().sum(dim=-1, keepdim=True) + 1e-10).sqrt()
-        rest = anchors.lengths[..., None].expand(A, -1, -1, -1)
-        edges = torch.cat((30 * away[..., :3], away[..., 3:], 30 * rest, STRAIN * (length - rest)), dim=-1)
-        edges = edges.expand(B, -1, -1, -1).flatten(0, 1)
+        edges = self._edges(anchors, middle, speed).expand(B, -1, -1, -1).flatten(0, 1)
+        if _compiled(middle):
+            h = middle.new_empty(B, K, self.embed.in_features)
+            parts = as_numpy(middle, speed, kept.code.to(middle), tool_state(tool, at).to(middle))
+            inputs.anchor_inputs(*parts, parts[0].dtype.type(self.config.tool_radius), *as_numpy(h))
+        else:
+            h = self._tokens(kept, middle, speed, tool, at)
+        h = self.embed(h)
         flat = (anchors.neighbours + torch.arange(B, device=at.device)[:, None, None] * K).flatten(0, 1)
         for block in self.blocks:
             h = block(h, edges, flat)
         return self.context(h)
 
+    def _tokens(
+        self, kept: _Kept, middle: torch.Tensor, speed: torch.Tensor, tool: ToolStep, at: torch.Tensor
+    ) -> torch.Tensor:
+        """What each anchor knows of itself, of the object's kind and of the tool: [B, K, 27 + code]."""
+        B, K = len(at), middle.shape[1]
+        height, code = middle[..., 2:], kept.code.to(middle)[:, None]
+        whole = (middle - middle.mean(dim=1, keepdim=True)) * LENGTH / 2
+        alone = torch.cat((whole, height * LENGTH, torch.exp(-height / 0.02), SPEED * speed), dim=-1)
+        alone = torch.cat((alone, code.expand(len(alone), K, -1)), dim=-1).expand(B, -1, -1)
+        rows = torch.arange(B, device=at.device).repeat_interleave(K)
+        features, _, _ = tool_features(middle.expand(B, -1, -1).flatten(0, 1), rows, tool, at, self.config.tool_radius)
+        return torch.cat((alone, features.view(B, K, -1)), dim=-1)
+
+    def _edges(self, anchors: Anchors, middle: torch.Tensor, speed: torch.Tensor) -> torch.Tensor:
+        """What lies between neighbours [A, K, E, 8]: offset, difference of speed, length at rest and its change."""
+        A, K, E = anchors.neighbours.shape
+        state = torch.cat((middle, SPEED * speed[..., 3:]), dim=-1)
+        offsets = torch.arange(A, device=middle.device)[:, None, None] * K
+        away = state.flatten(0, 1)[(anchors.neighbours + offsets).reshape(-1)].view(A, K, E, 6) - state[:, :, None]
+        length = (away[..., :3].square().sum(dim=-1, keepdim=True) + 1e-10).sqrt()
+        rest = anchors.lengths[..., None]
+        return torch.cat((30 * away[..., :3], away[..., 3:], 30 * rest, STRAIN * (length - rest)), dim=-1)
+
     def _field(
         self, sums: torch.Tensor, places: torch.Tensor, owners: torch.Tensor, tool: ToolStep, at: torch.Tensor
     ) -> torch.Tensor:
         """Velocity [M, 3] at nodes from what particles spread there: context, two velocities, strain, place, 1."""
+        if _compiled(sums):
+            return self._field_compiled(sums, places, owners, tool_state(tool, at))
         mean = sums[:, :-1] / (sums[:, -1:] + 1e-7)
         C = self.config.context
         last, strain = mean[:, C + 3 : C + 6] / SPEED, mean[:, C + 6 : C + 9] / STRAIN
@@ -206,3 +226,22 @@ class FastDynamics(DynamicsModel):
         velocity = out[:, :3] / SPEED + gains[:, :1] * last + gains[:, 1:2] * carried + gains[:, 2:3] * strain / DT
         velocity = carry(velocity, carried, near * torch.sigmoid(out[:, 6]))
         return keep_above(velocity, places[:, 2], DT)
+
+    def _field_compiled(
+        self, sums: torch.Tensor, places: torch.Tensor, owners: torch.Tensor, state: torch.Tensor
+    ) -> torch.Tensor:
+        """As `_field` below its first lines, in two passes over the nodes."""
+        M, C = len(sums), self.config.context
+        seen, carried, near = sums.new_empty(M, C + 30), sums.new_empty(M, 3), sums.new_empty(M)
+        at, *results = as_numpy(places, seen, carried, near)
+        real = at.dtype.type
+        sizes = (real(self.config.tool_radius), real(self.config.spacing))
+        inputs.node_inputs(*as_numpy(sums, places, owners, state.to(sums)), sizes, tuple(results))
+        velocity = torch.empty_like(places)
+        inputs.node_velocity(*as_numpy(self.field(seen)), tuple(results), at, real(DT), *as_numpy(velocity))
+        return velocity
+
+
+def _compiled(values: torch.Tensor) -> bool:
+    """Whether nothing is to be learned from what follows, so that it needs no graph."""
+    return not torch.is_grad_enabled() and values.device.type == "cpu"

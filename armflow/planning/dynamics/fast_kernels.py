@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-__all__ = ["build", "farthest_points", "pool", "read", "tool_features"]
+__all__ = ["build", "farthest_points", "pool", "read"]
 
 THIN = 1.5e-3  # m; what is thinner than this has no deformation across
 
@@ -167,25 +167,3 @@ def _entry(arm, anchor, total, inverse, place, tables):
         parts[row, 4 * e + 1 + i] = 4 * anchor + 1 + i
         drop[row, 4 * e + 1 + i] = share * arm[i]
         lift[row, 4 * e + 1 + i] = weight * (inverse[i, 0] * arm[0] + inverse[i, 1] * arm[1] + inverse[i, 2] * arm[2])
-
-
-@njit(cache=True, fastmath=True, error_model="numpy")
-def tool_features(points, rows, tool, radius, features, moved, near):
-    """As `fast_network.tool_features`, into its three results; tool holds [B, 25] numbers a row."""
-    for m in range(points.shape[0]):
-        t = tool[rows[m]]
-        x, y, z = points[m, 0] - t[0], points[m, 1] - t[1], points[m, 2] - t[2]
-        squared = x * x + y * y + z * z
-        distance = np.sqrt(squared + points.dtype.type(1e-8))
-        far = points.dtype.type(10.0) / (1 + points.dtype.type(10.0) * distance)
-        reach = np.exp(-squared / (4 * radius * radius))
-        window = max(1 - squared / (4 * radius * radius), points.dtype.type(0.0))
-        near[m] = window * window * t[6]
-        features[m, 0], features[m, 1], features[m, 2] = x * far, y * far, z * far
-        for i in range(3):
-            moved[m, i] = t[3 + i] + x * t[7 + i] + y * t[10 + i] + z * t[13 + i]
-            features[m, 3 + i] = (x * t[16 + i] + y * t[19 + i] + z * t[22 + i]) * far
-            features[m, 9 + i] = moved[m, i] * 5
-            features[m, 12 + i] = moved[m, i] * 5 * reach
-        features[m, 6], features[m, 7], features[m, 8] = distance * far, reach, near[m]
-        features[m, 15] = t[6]

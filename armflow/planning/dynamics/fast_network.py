@@ -5,13 +5,13 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from armflow.planning.dynamics import fast_kernels as kernels
+from armflow.planning.dynamics import fast_inputs as kernels
 from armflow.planning.dynamics.edits import window
 from armflow.planning.dynamics.fast_messages import messages
 from armflow.planning.dynamics.spline import as_numpy
 from armflow.planning.dynamics.types import ToolStep
 
-__all__ = ["FIELD", "TOOL_FEATURES", "AnchorBlock", "mlp", "tool_features", "tool_features_plain"]
+__all__ = ["FIELD", "TOOL_FEATURES", "AnchorBlock", "mlp", "tool_features", "tool_features_plain", "tool_state"]
 
 TOOL_FEATURES = 16
 FIELD = 7  # a velocity, three gains, and how much of the tool's velocity is taken over
@@ -42,9 +42,7 @@ def tool_features(
     Returns:
         Features [M, 16], the tool's rigid velocity [M, 3] there, m/s, and nearness [M] while closed.
     """
-    state = torch.cat(
-        (point, tool.velocity, tool.closed[:, None], tool.chord.flatten(1), tool.rotation.flatten(1)), dim=-1
-    ).to(points.dtype)
+    state = tool_state(tool, point).to(points.dtype)
     learning = torch.is_grad_enabled() and (points.requires_grad or state.requires_grad)
     if learning or points.device.type != "cpu":
         return tool_features_plain(points, state[rows.long()], radius)
@@ -53,6 +51,12 @@ def tool_features(
     features, moved, near = as_numpy(*results)
     kernels.tool_features(at, index, seen, at.dtype.type(radius), features, moved, near)
     return results
+
+
+def tool_state(tool: ToolStep, point: torch.Tensor) -> torch.Tensor:
+    """What is known of tools at points [B, 3] of the grid's frame, in one row [B, 25] each."""
+    parts = (point, tool.velocity, tool.closed[:, None], tool.chord.flatten(1), tool.rotation.flatten(1))
+    return torch.cat(parts, dim=-1)
 
 
 def tool_features_plain(
