@@ -175,6 +175,15 @@ def test_a_trained_policy_comes_back_from_its_folder(method: str, tmp_path: Path
     torch.testing.assert_close(again, ours)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_the_loss_stays_on_the_device_of_the_network(method: str):
+    objective = objective_on(linear_expert(), method)
+    batch = objective.batch(8, rng=np.random.default_rng(0))
+    there = {name: part.to("meta") for name, part in batch.items()}
+    loss = objective.loss(objective.module.to("meta"), there, generator=torch.Generator().manual_seed(0))
+    assert loss.device.type == "meta"
+
+
 def test_without_episodes_kept_aside_there_are_no_scores():
     objective = objective_on(linear_expert(), "bc_mlp", replace(SMALL, play=PlayConfig(window=2, holdout=0.0)))
     assert objective.evaluate(objective.module) == {}

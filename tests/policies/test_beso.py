@@ -170,6 +170,16 @@ def make_objective(**settings: object) -> BesoObjective:
     return BesoObjective(*PlayData.split(two_way_table(), PlayFields((0, 1), (0,)), config.play), config)
 
 
+def test_the_loss_stays_on_the_device_of_the_network() -> None:
+    """ "meta" computes no numbers, and refuses to mix devices as a GPU does."""
+    objective = make_objective(goal_dropout=0.3)
+    batch = objective.batch(8, rng=np.random.default_rng(0))
+    there = {name: part.to("meta") for name, part in batch.items()}
+    assert objective.loss(objective.module.to("meta"), there, generator=seeded()).device.type == "meta"
+    with pytest.raises(RuntimeError, match="device"):
+        objective.loss(objective.module, batch, generator=seeded())
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> str:
     threads = torch.get_num_threads()
