@@ -247,3 +247,12 @@ def test_the_compiled_field_equals_the_differentiable_one(B: int):
         with torch.no_grad():
             compiled = model.rollout(objects, tools)
         torch.testing.assert_close(compiled, model.rollout(objects, tools).detach(), atol=1e-9, rtol=0)
+
+
+def test_anchors_are_kept_for_the_same_rest_shape_and_no_other():
+    state, _ = make_state()
+    model = FastDynamics().double()
+    first = model.prepare(state).anchors
+    assert model.prepare(state).anchors is first
+    state.rest.mul_(1.1)
+    assert model.prepare(state).anchors is not first

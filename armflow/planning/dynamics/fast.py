@@ -110,6 +110,7 @@ class FastDynamics(DynamicsModel):
         self.config = config = config or FastConfig()
         self.code_size = config.code_size
         self.grid = GridConfig(config.cells, config.spacing)
+        self._recent: tuple[torch.Tensor, int | None, Anchors] | None = None
         self.embed = nn.Linear(11 + TOOL_FEATURES + config.code_size, config.width)
         self.blocks = nn.ModuleList(AnchorBlock(config.width, config.heads) for _ in range(config.blocks))
         self.context = nn.Linear(config.width, config.context)
@@ -124,8 +125,16 @@ class FastDynamics(DynamicsModel):
 
     def prepare(self, particles: Particles) -> _Kept:
         """Place the grid and choose anchors."""
-        anchors = make_anchors(particles.rest, self.config.anchors, self.config.neighbours)
-        return _Kept(place_grid(particles, self.grid), anchors, particles.code)
+        return _Kept(place_grid(particles, self.grid), self._anchors(particles.rest), particles.code)
+
+    def _anchors(self, rest: torch.Tensor) -> Anchors:
+        """Anchors of a rest shape; a planner asks about the same one again and again, so the last answer is kept."""
+        version = None if rest.is_inference() else rest._version
+        if self._recent is not None and self._recent[0] is rest and self._recent[1] == version is not None:
+            return self._recent[2]
+        anchors = make_anchors(rest, self.config.anchors, self.config.neighbours)
+        self._recent = (rest, version, anchors)
+        return anchors
 
     def widen(self, kept: _Kept, B: int) -> _Kept:
         """Anchors for each copy."""
@@ -172,13 +181,15 @@ class FastDynamics(DynamicsModel):
         """Context [B, K, C] of anchors at middle [A, K, 3], A = 1 or B."""
         B, K, anchors = len(at), middle.shape[1], kept.anchors
         speed = anchors.mean(history.transpose(1, 2).flatten(2))
-        edges = self._edges(anchors, middle, speed).expand(B, -1, -1, -1).flatten(0, 1)
         if _compiled(middle):
             h = middle.new_empty(B, K, self.embed.in_features)
             parts = as_numpy(middle, speed, kept.code.to(middle), tool_state(tool, at).to(middle))
             inputs.anchor_inputs(*parts, parts[0].dtype.type(self.config.tool_radius), *as_numpy(h))
+            edges = middle.new_empty(*anchors.neighbours.shape, 8)
+            inputs.edge_inputs(*parts[:2], *as_numpy(anchors.neighbours, anchors.lengths, edges))
         else:
-            h = self._tokens(kept, middle, speed, tool, at)
+            h, edges = self._tokens(kept, middle, speed, tool, at), self._edges(anchors, middle, speed)
+        edges = edges.expand(B, -1, -1, -1).flatten(0, 1)
         h = self.embed(h)
         flat = (anchors.neighbours + torch.arange(B, device=at.device)[:, None, None] * K).flatten(0, 1)
         for block in self.blocks:

@@ -7,7 +7,7 @@ times as much for one object, where most of the time goes into starting small op
 import numpy as np
 from numba import njit
 
-__all__ = ["anchor_inputs", "node_inputs", "node_velocity", "tool_features"]
+__all__ = ["anchor_inputs", "edge_inputs", "node_inputs", "node_velocity", "tool_features"]
 
 _jit = njit(cache=True, fastmath=True, error_model="numpy")
 
@@ -63,6 +63,21 @@ def anchor_inputs(middle, speed, code, tool, radius, tokens):
                 token[11 + i] = code[min(b, code.shape[0] - 1), i]
             t = tool[b]
             _see(x[0] - t[0], x[1] - t[1], x[2] - t[2], t, radius, token[11 + code.shape[1] :], moved)
+
+
+@_jit
+def edge_inputs(middle, speed, neighbours, lengths, edges):
+    """Features [A, K, E, 8] of what lies between anchors and their neighbours, as `FastDynamics._edges`."""
+    A, K, E = neighbours.shape
+    for a in range(A):
+        for k in range(K):
+            for e in range(E):
+                j, edge, squared = neighbours[a, k, e], edges[a, k, e], 0 * middle[0, 0, 0] + 1e-10
+                for i in range(3):
+                    away = middle[a, j, i] - middle[a, k, i]
+                    edge[i], edge[3 + i] = 30 * away, 5 * (speed[a, j, 3 + i] - speed[a, k, 3 + i])
+                    squared += away * away
+                edge[6], edge[7] = 30 * lengths[a, k, e], 100 * (np.sqrt(squared) - lengths[a, k, e])
 
 
 @_jit
