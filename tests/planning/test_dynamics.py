@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from armflow.learning.checkpoint import save_checkpoint
 from armflow.planning.dynamics import (
@@ -167,6 +168,12 @@ def test_dense_points_that_no_node_reaches_follow_the_nearest_particle():
     found = rollout_dense(make_model("fast"), state, tools, lost)  # type: ignore[arg-type]
     shifts = found.points[0, 0] - state.points[0]
     assert bool(torch.isclose(found.passive[0, 0, 0] - lost[0, 0], shifts, atol=1e-9).all(dim=-1).any())
+
+
+def test_rotation_matrices_are_those_of_scipy():
+    quaternions = torch.randn(5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    wanted = Rotation.from_quat(quaternions.numpy(), scalar_first=True).as_matrix()
+    torch.testing.assert_close(rotation_matrices(quaternions), torch.from_numpy(wanted))
 
 
 def test_tool_steps_carry_points_exactly_around():

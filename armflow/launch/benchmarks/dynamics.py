@@ -33,7 +33,7 @@ def dynamics_rows(repeats: int = 20) -> list[dict]:
 def _fast_rows(repeats: int) -> list[dict]:
     model = FastDynamics()
     one, many = _case(1, 1), _case(1, 32)
-    rollout = _best(_foretell(model, *one), 2 * repeats)
+    rollout = _best(_foretell(model, *one), 20 * repeats)
     rows = [
         _row("dynamics: one step", rollout, "step"),
         _row("dynamics: 32 tools from one start, one step", _best(_foretell(model, *many), repeats // 2), "rollouts"),
@@ -47,7 +47,8 @@ def _fast_rows(repeats: int) -> list[dict]:
     ]
     particles, tools = one
     passive = particles.points[:, torch.arange(100_000) % N] + 0.003 * torch.randn(1, 100_000, 3)
-    dense = _best(lambda: rollout_dense(model.eval(), particles, tools, passive), repeats // 2)
+    model.eval()
+    dense = _best(lambda: rollout_dense(model, particles, tools, passive), repeats // 2)
     return [*rows, _row("dynamics: one step with 100 000 points read out", dense)]
 
 
@@ -77,16 +78,20 @@ def _tensor(array: np.ndarray) -> torch.Tensor:
 
 
 def _foretell(model: DynamicsModel, particles: Particles, tools: ToolPath) -> Callable[[], object]:
+    model.eval()
+
     @torch.no_grad()
     def run() -> torch.Tensor:
-        return model.eval().rollout(particles, tools)
+        return model.rollout(particles, tools)
 
     return run
 
 
 def _learn(model: DynamicsModel, particles: Particles, tools: ToolPath) -> Callable[[], object]:
+    model.train()
+
     def run() -> None:
-        model.train().zero_grad()
+        model.zero_grad()
         model.rollout(particles, tools).square().mean().backward()
 
     return run

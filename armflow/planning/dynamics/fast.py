@@ -190,11 +190,11 @@ class FastDynamics(DynamicsModel):
         else:
             h, edges = self._tokens(kept, middle, speed, tool, at), self._edges(anchors, middle, speed)
         edges = edges.expand(B, -1, -1, -1).flatten(0, 1)
-        h = self.embed(h)
+        h = self.embed(h.flatten(0, 1))
         flat = (anchors.neighbours + torch.arange(B, device=at.device)[:, None, None] * K).flatten(0, 1)
         for block in self.blocks:
-            h = block(h, edges, flat)
-        return self.context(h)
+            h = block(h, edges, flat, K)
+        return self.context(h).view(B, K, -1)
 
     def _tokens(
         self, kept: _Kept, middle: torch.Tensor, speed: torch.Tensor, tool: ToolStep, at: torch.Tensor

@@ -90,19 +90,20 @@ class AnchorBlock(nn.Module):
         self.seen = nn.Linear(width, width)
         self.inner = mlp(width, 2 * width, width)
 
-    def forward(self, h: torch.Tensor, edges: torch.Tensor, neighbours: torch.Tensor) -> torch.Tensor:
-        """Mix tokens.
+    def forward(self, h: torch.Tensor, edges: torch.Tensor, neighbours: torch.Tensor, K: int) -> torch.Tensor:
+        """Mix the tokens of all objects, K each.
 
         Args:
-            h: [B, K, W].
+            h: [B K, W].
             edges: [B K, E, 8] features of the neighbours' offsets.
             neighbours: [B K, E] row of each neighbour.
+            K: Tokens of an object.
         """
-        B, K, W = h.shape
         if edges.shape[1]:
-            ends = self.ends(self.normal[0](h)).flatten(0, 1)
-            h = h + self.heard(messages(ends, edges, self.edge.weight, neighbours)).view(B, K, W)
-        q, k, v = self.look(self.normal[1](h)).view(B, K, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+            h = h + self.heard(messages(self.ends(self.normal[0](h)), edges, self.edge.weight, neighbours))
+        q, k, v = (
+            self.look(self.normal[1](h)).view(-1, K, 3, self.heads, h.shape[1] // self.heads).permute(2, 0, 3, 1, 4)
+        )
         mixed = nn.functional.scaled_dot_product_attention(q, k, v)
-        h = h + self.seen(mixed.transpose(1, 2).reshape(B, K, W))
+        h = h + self.seen(mixed.transpose(1, 2).reshape(h.shape))
         return h + self.inner(self.normal[2](h))

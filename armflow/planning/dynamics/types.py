@@ -219,14 +219,23 @@ def tool_steps(tools: ToolPath) -> list[ToolStep]:
 
 
 def rotation_matrices(quaternions: torch.Tensor) -> torch.Tensor:
-    """Rotation matrices [..., 3, 3] of quaternions [..., 4], wxyz, of any norm but 0."""
-    w, x, y, z = (quaternions / quaternions.norm(dim=-1, keepdim=True)).unbind(-1)
-    rows = (
-        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
-        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
-        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
-    )
-    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+    """Rotation matrices [..., 3, 3] of quaternions [..., 4], wxyz, of any norm but 0; linear in products of entries."""
+    products = quaternions[..., :, None] * quaternions[..., None, :] / quaternions.square().sum(-1)[..., None, None]
+    return (products.flatten(-2) @ quaternions.new_tensor(_TURNS).mT).unflatten(-1, (3, 3))
+
+
+# Each entry of the matrix, row by row, from ww wx wy wz, xw xx xy xz, yw yx yy yz, zw zx zy zz.
+_TURNS = (
+    (1, 0, 0, 0, 0, 1, 0, 0, 0, 0, -1, 0, 0, 0, 0, -1),
+    (0, 0, 0, -2, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+    (0, 0, 2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0),
+    (0, 0, 0, 2, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+    (1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1, 0, 0, 0, 0, -1),
+    (0, -2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0),
+    (0, 0, -2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0),
+    (0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0),
+    (1, 0, 0, 0, 0, -1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1),
+)
 
 
 def _check_shape(name: str, tensor: torch.Tensor, shape: tuple[int | None, ...]) -> None:
