@@ -68,9 +68,10 @@ def _case(objects: int, tools: int, steps: int = 1) -> tuple[Particles, ToolPath
     start = np.array([0.05, 0.0, 0.06])
     path = start + np.cumsum(rng.normal(scale=0.01, size=(tools, steps + 1, 3)), axis=1)
     turns = np.tile([0.0, 1.0, 0.0, 0.0], (tools, steps + 1, 1))
-    parts = (points, rng.normal(scale=0.05, size=(objects, 2, N, 3)), points, np.zeros((objects, CODE)))
-    tool = (path, turns, np.ones((tools, steps + 1)))
-    return Particles(*map(_tensor, parts)), ToolPath(*map(_tensor, tool))
+    velocities = rng.normal(scale=0.05, size=(objects, 2, N, 3))
+    shape = _tensor(points)
+    state = Particles(shape, _tensor(velocities), shape, torch.zeros(objects, CODE))
+    return state, ToolPath(_tensor(path), _tensor(turns), torch.ones(tools, steps + 1))
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:

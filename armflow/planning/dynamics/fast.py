@@ -183,10 +183,10 @@ class FastDynamics(DynamicsModel):
         speed = anchors.mean(history.transpose(1, 2).flatten(2))
         if _compiled(middle):
             h = middle.new_empty(B, K, self.embed.in_features)
-            parts = as_numpy(middle, speed, kept.code.to(middle), tool_state(tool, at).to(middle))
-            inputs.anchor_inputs(*parts, parts[0].dtype.type(self.config.tool_radius), *as_numpy(h))
+            places, pace, code, tools = as_numpy(middle, speed, kept.code.to(middle), tool_state(tool, at).to(middle))
+            inputs.anchor_inputs(places, pace, code, tools, places.dtype.type(self.config.tool_radius), h.numpy())
             edges = middle.new_empty(*anchors.neighbours.shape, 8)
-            inputs.edge_inputs(*parts[:2], *as_numpy(anchors.neighbours, anchors.lengths, edges))
+            inputs.edge_inputs(places, pace, *as_numpy(anchors.neighbours, anchors.lengths, edges))
         else:
             h, edges = self._tokens(kept, middle, speed, tool, at), self._edges(anchors, middle, speed)
         edges = edges.expand(B, -1, -1, -1).flatten(0, 1)
@@ -244,12 +244,14 @@ class FastDynamics(DynamicsModel):
         """As `_field` below its first lines, in two passes over the nodes."""
         M, C = len(sums), self.config.context
         seen, carried, near = sums.new_empty(M, C + 30), sums.new_empty(M, 3), sums.new_empty(M)
-        at, *results = as_numpy(places, seen, carried, near)
+        at = places.numpy()
+        results = (seen.numpy(), carried.numpy(), near.numpy())
         real = at.dtype.type
         sizes = (real(self.config.tool_radius), real(self.config.spacing))
-        inputs.node_inputs(*as_numpy(sums, places, owners, state.to(sums)), sizes, tuple(results))
+        spread, rows, tools = as_numpy(sums, owners, state.to(sums))
+        inputs.node_inputs(spread, at, rows, tools, sizes, results)
         velocity = torch.empty_like(places)
-        inputs.node_velocity(*as_numpy(self.field(seen)), tuple(results), at, real(DT), *as_numpy(velocity))
+        inputs.node_velocity(self.field(seen).numpy(), results, at, real(DT), velocity.numpy())
         return velocity
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from armflow.planning.dynamics import fast_kernels as kernels
-from armflow.planning.dynamics.spline import as_numpy
+from armflow.planning.dynamics.spline import apply, as_numpy
 
 __all__ = ["Anchors", "make_anchors", "pool", "read"]
 
@@ -93,14 +93,14 @@ def pool(index: torch.Tensor, weights: torch.Tensor, values: torch.Tensor, R: in
     if values.device.type != "cpu":
         parts = weights[..., None] * values[:, None]
         return values.new_zeros(R, values.shape[1]).index_add(0, index.reshape(-1), parts.flatten(0, 1))
-    return _Pool.apply(index, weights, values, R)  # type: ignore[return-value]
+    return apply(_Pool, index, weights, values, R)
 
 
 def read(index: torch.Tensor, weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """Sums [P, C] of weight [P, E] times the rows of values [R, C] that the index [P, E] names; differentiable."""
     if values.device.type != "cpu":
         return (weights[..., None] * values[index.long()]).sum(dim=1)
-    return _Read.apply(index, weights, values)  # type: ignore[return-value]
+    return apply(_Read, index, weights, values)
 
 
 class _Pool(torch.autograd.Function):

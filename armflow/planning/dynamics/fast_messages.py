@@ -9,7 +9,7 @@ apart into a term of each, so the only work per edge is that of its eight featur
 import torch
 from numba import njit
 
-from armflow.planning.dynamics.spline import as_numpy
+from armflow.planning.dynamics.spline import apply, as_numpy
 
 __all__ = ["messages", "messages_plain"]
 
@@ -28,7 +28,7 @@ def messages(ends: torch.Tensor, edges: torch.Tensor, weight: torch.Tensor, neig
     """
     if ends.device.type != "cpu":
         return messages_plain(ends, edges, weight, neighbours)
-    return _Messages.apply(ends, edges, weight.mT, neighbours)  # type: ignore[return-value]
+    return apply(_Messages, ends, edges, weight.mT, neighbours)
 
 
 def messages_plain(

@@ -18,6 +18,7 @@ from armflow.planning.dynamics import spline_kernels as kernels
 __all__ = [
     "ActiveNodes",
     "active_nodes",
+    "apply",
     "as_numpy",
     "gather",
     "gather_plain",
@@ -86,7 +87,7 @@ def scatter(u: torch.Tensor, slots: torch.Tensor, values: torch.Tensor, M: int) 
     """
     if u.device.type != "cpu":
         return scatter_plain(u, slots, values, M)
-    return _Scatter.apply(u, slots, values, M)  # type: ignore[return-value]
+    return apply(_Scatter, u, slots, values, M)
 
 
 def gather(u: torch.Tensor, slots: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
@@ -102,7 +103,23 @@ def gather(u: torch.Tensor, slots: torch.Tensor, values: torch.Tensor) -> torch.
     """
     if u.device.type != "cpu":
         return gather_plain(u, slots, values)
-    return _Gather.apply(u, slots, values)  # type: ignore[return-value]
+    return apply(_Gather, u, slots, values)
+
+
+class _Forgetful:
+    """Stands in for the memory of a step that nothing will be learned from."""
+
+    needs_input_grad = (False,)
+
+    def save_for_backward(self, *_: torch.Tensor) -> None:
+        """Keep nothing."""
+
+
+def apply(function: type[torch.autograd.Function], *given: object) -> torch.Tensor:
+    """Call `function`, without the price of recording it where gradients are off."""
+    if torch.is_grad_enabled():
+        return function.apply(*given)  # type: ignore[return-value]
+    return function.forward(_Forgetful(), *given)
 
 
 def as_numpy(*tensors: torch.Tensor) -> list[np.ndarray]:
