@@ -56,7 +56,7 @@ class ElasticWorld:
         return Observation(NO_FRAME, self.q, self.gripper, self.time, goal_points=self.goal)
 
     policy_state = policy_goal = lambda self: None
-    goal_points = property(lambda self: self.goal)
+    goal_points = lambda self: self.goal
 
     # What a watcher does, with eyes that miss nothing.
     def start(self, observation):
