@@ -48,4 +48,9 @@ class Lines:
 
 def settings(**changed: object) -> TrainConfig:
     values = {"steps": 20, "batch": 16, "warmup": 5, "evaluate_every": 5, "save_every": 5, "log_every": 5}
-    return TrainConfig(**{**values, "learning_rate": 3e-3, "ema_decay": 0.9, **changed})  # type: ignore[arg-type]
+    rest = {
+        "learning_rate": 3e-3,
+        "ema_decay": 0.9,
+        "precision": "fp32",
+    }  # the same on processors with and without bf16
+    return TrainConfig(**{**values, **rest, **changed})  # type: ignore[arg-type]

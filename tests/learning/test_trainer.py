@@ -227,7 +227,7 @@ def test_without_tensorboard_the_log_says_how_to_get_it(tmp_path, monkeypatch, c
 
 def test_the_log_says_which_precision_and_why(tmp_path, caplog):
     with caplog.at_level("INFO"):
-        record = train(Lines(), settings(steps=1, accelerator="cpu"), tmp_path)
+        record = train(Lines(), settings(steps=1, precision="auto", accelerator="cpu"), tmp_path)
     assert record.precision == ("bf16" if processor_has_bf16() else "fp32")
     assert f"precision {record.precision}: the processor has" in caplog.text
 
