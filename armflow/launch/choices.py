@@ -26,7 +26,7 @@ SOFT_ARMS = {"RopeShape": "xarm6"}
 """Tasks with things that bend, with the arm that each brings."""
 _WITHOUT_HAND = ("xarm6_pusher",)  # arms for their own task only
 ALL_TASKS = (*TASKS, *OWN_ARMS, *SOFT_ARMS)
-CONTROLLER_NAMES = ("flow", "oracle", "random", "hold", "beso", "policy")
+CONTROLLER_NAMES = ("flow", "oracle", "random", "hold", "beso", "policy", "mppi")
 SOLVERS = ("banded", "cvxpy")
 
 

@@ -24,10 +24,12 @@ class ControllerOptions:
 
     Attributes:
         solver: "banded" (the banded solver) or "cvxpy" (the readable reference).
+        planner: How much `mppi` searches, one of `shape_controllers.PLANNERS`.
         policy: Checkpoint and sampler of a learned policy.
     """
 
     solver: str = "banded"
+    planner: str = "full"
     policy: PolicyOptions = field(default_factory=PolicyOptions)
 
 
@@ -115,6 +117,12 @@ def _make_learned(method: str | None) -> "Factory":
     return make
 
 
+def _make_mppi(world: Any, rng: np.random.Generator, options: ControllerOptions) -> Controller:
+    from armflow.launch.shape_controllers import make_mppi
+
+    return make_mppi(world, rng, options.planner)
+
+
 Factory = Callable[[Any, np.random.Generator, ControllerOptions], Controller]
 CONTROLLERS: dict[str, Factory] = {
     "flow": _make_flow,
@@ -123,9 +131,10 @@ CONTROLLERS: dict[str, Factory] = {
     "hold": lambda world, rng, options: HoldController(),
     "beso": _make_learned("beso"),
     "policy": _make_learned(None),
+    "mppi": _make_mppi,
 }
 
-NEED_GRIPPER = ("flow", "oracle")
+NEED_GRIPPER = ("flow", "oracle", "mppi")
 LEARNED = ("beso", "policy")  # for tasks that tell state and goal in numbers
 
 

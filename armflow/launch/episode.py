@@ -31,6 +31,7 @@ class EpisodeSpec:
         noise: Whether depth is as noisy as a real sensor's.
         max_seconds: Longest time in the world, s.
         gui: Whether to open pybullet's window.
+        planner: How much `mppi` searches.
         policy: Checkpoint, sampler and goals of a learned policy.
     """
 
@@ -43,6 +44,7 @@ class EpisodeSpec:
     noise: bool = True
     max_seconds: float = 60.0
     gui: bool = False
+    planner: str = "full"
     policy: PolicyOptions = field(default_factory=PolicyOptions)
 
     @property
@@ -98,7 +100,7 @@ def _ask_for_held_out(task: Any, spec: EpisodeSpec) -> None:
 
 
 def _play_in(world: World, spec: EpisodeSpec, recorder: Recorder | None) -> EpisodeResult:
-    options = ControllerOptions(solver=spec.solver, policy=spec.policy)
+    options = ControllerOptions(solver=spec.solver, planner=spec.planner, policy=spec.policy)
     controller = make_controller(spec.controller, world, options, rng=np.random.default_rng([spec.seed, 1]))
     max_seconds = min(spec.max_seconds, getattr(world, "max_seconds", spec.max_seconds))
     outcome = run_episode(world, controller, max_seconds=max_seconds, listener=recorder)

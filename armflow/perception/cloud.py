@@ -10,7 +10,17 @@ from armflow.perception.frame import RGBDFrame
 from armflow.robot.arrays import check_shape
 from armflow.robot.errors import StackError
 
-__all__ = ["DepthError", "TableView", "back_project", "pixel_rays", "project", "robot_mask", "table_axes", "view_from"]
+__all__ = [
+    "DepthError",
+    "TableView",
+    "back_project",
+    "farthest_points",
+    "pixel_rays",
+    "project",
+    "robot_mask",
+    "table_axes",
+    "view_from",
+]
 
 
 class DepthError(StackError):
@@ -125,3 +135,30 @@ def view_from(frame: RGBDFrame, plane: TablePlane) -> TableView:
     depth = np.where(np.isfinite(frame.depth) & (frame.depth > 0), frame.depth, np.nan)
     rays = pixel_rays(frame.K, depth.shape) @ T[:3, :3].T
     return TableView(rays * depth[..., None] + T[:3, 3], rays, T[:3, 3], frame.rgb, frame.K, T_world_table)
+
+
+def farthest_points(points: np.ndarray, count: int) -> np.ndarray:
+    """Indices of `count` points [N, 3] spread evenly: each the farthest from those before; all where N is smaller.
+
+    The first is the one farthest from the centre, so that the choice does not depend on the order.
+    """
+    if len(points) <= count:
+        return np.arange(len(points))
+    return _farthest(np.ascontiguousarray(points, float), count)
+
+
+@nb.njit(cache=True)
+def _farthest(points, count):
+    chosen = np.empty(count, np.int64)
+    away = ((points - points.sum(0) / len(points)) ** 2).sum(1)
+    chosen[0] = np.argmax(away)
+    away[:] = np.inf
+    for k in range(1, count):
+        last, best = points[chosen[k - 1]], 0
+        for i in range(len(points)):
+            step = points[i] - last
+            away[i] = min(away[i], step @ step)
+            if away[i] > away[best]:
+                best = i
+        chosen[k] = best
+    return chosen

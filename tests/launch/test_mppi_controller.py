@@ -5,7 +5,7 @@ import pytest
 
 from armflow.launch.runner import NO_FRAME, run_episode
 from armflow.perception.observation import Observation
-from armflow.perception.particles import ObjectState
+from armflow.perception.particles import ShapeState
 from armflow.planning.mppi.config import MPPIConfig
 from armflow.planning.mppi.controller import ShapeController, ShapeControllerConfig
 from armflow.planning.mppi.planner import ShapePlanner
@@ -62,7 +62,7 @@ class ElasticWorld:
 
     # What a watcher does, with eyes that miss nothing.
     def start(self, observation):
-        return ObjectState("rope", self.points, np.zeros_like(self.points), observation.stamp)
+        return ShapeState("rope", self.points, np.zeros_like(self.points), self.points, observation.stamp)
 
     update = start
 

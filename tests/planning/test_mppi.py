@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from armflow.perception.particles import ObjectState
+from armflow.perception.cloud import farthest_points
+from armflow.perception.particles import ShapeState
 from armflow.planning.mppi.arm_motion import ArmReach, follow, travel
 from armflow.planning.mppi.config import HandLimits, MPPIConfig
 from armflow.planning.mppi.contacts import ContactConfig, find_contacts
-from armflow.planning.mppi.objective import CostConfig, Objective, assign, chamfer, farthest_points
+from armflow.planning.mppi.objective import CostConfig, Objective, assign, chamfer
 from armflow.planning.mppi.paths import disturb, integrate, keep_within, shift, spline_basis
 from armflow.planning.mppi.planner import HandPlan, ShapePlanner, hand_limits
 from armflow.planning.mppi.search import PlanningError, Start, search, weights
@@ -25,7 +26,7 @@ ROPE = np.stack([np.linspace(0.3, 0.5, 40), np.zeros(40), np.full(40, 0.015)], a
 class Elastic:
     """A rope as a formula: particles follow the hand by how near they are to where it took hold, exp(-(d/l)^2)."""
 
-    def start(self, state: ObjectState):
+    def start(self, state: ShapeState):
         points = torch.as_tensor(state.points_world, dtype=torch.float32)
 
         def predict(paths, rotations, closed):
@@ -41,8 +42,8 @@ def arm():
     return load_arm("xarm6")
 
 
-def rope_state(points=ROPE) -> ObjectState:
-    return ObjectState("rope", points, np.zeros_like(points), 0.0)
+def rope_state(points=ROPE) -> ShapeState:
+    return ShapeState("rope", points, np.zeros_like(points), points, 0.0)
 
 
 def planner(arm, seed=0, **changes) -> ShapePlanner:

@@ -9,12 +9,12 @@ from armflow.robot.lazy import lazy_names
 
 if TYPE_CHECKING:
     from armflow.planning.dynamics.errors import DynamicsError
-    from armflow.planning.dynamics.load import MODELS, load_dynamics, make_dynamics, save_dynamics
+    from armflow.planning.dynamics.load import MODELS, load_dynamics, make_dynamics, save_dynamics, shipped_dynamics
     from armflow.planning.dynamics.types import DT, HISTORY, DynamicsModel, Particles, ToolPath
 
 _HOMES = {
     "errors": ("DynamicsError",),
-    "load": ("MODELS", "load_dynamics", "make_dynamics", "save_dynamics"),
+    "load": ("MODELS", "load_dynamics", "make_dynamics", "save_dynamics", "shipped_dynamics"),
     "types": ("DT", "HISTORY", "DynamicsModel", "Particles", "ToolPath"),
 }
 
@@ -29,6 +29,7 @@ __all__ = [
     "load_dynamics",
     "make_dynamics",
     "save_dynamics",
+    "shipped_dynamics",
 ]
 
 __getattr__ = lazy_names(__name__, _HOMES)

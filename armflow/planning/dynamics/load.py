@@ -10,7 +10,9 @@ from armflow.planning.dynamics.errors import DynamicsError
 from armflow.planning.dynamics.types import DynamicsModel
 from armflow.robot.errors import ChoiceError, FormatError, StackError
 
-__all__ = ["MODELS", "load_dynamics", "make_dynamics", "save_dynamics"]
+__all__ = ["MODELS", "load_dynamics", "make_dynamics", "save_dynamics", "shipped_dynamics"]
+
+WEIGHTS = Path(__file__).parent / "weights"
 
 # Name -> module of `armflow.planning.dynamics`, class, its configuration's class ("" for none).
 MODELS = {
@@ -77,3 +79,15 @@ def load_dynamics(path: str | Path) -> DynamicsModel:
     except RuntimeError as error:
         raise FormatError(Path(path) / "model.safetensors", "tensors", f"do not fit {config.name}: {error}") from error
     return model.eval()
+
+
+def shipped_dynamics(category: str) -> DynamicsModel:
+    """The trained model of a category of objects that comes with armflow.
+
+    Raises:
+        ChoiceError: None comes for this category.
+    """
+    folders = {folder.name: folder for folder in sorted(WEIGHTS.iterdir()) if folder.is_dir()}
+    if category not in folders:
+        raise ChoiceError("category with shipped dynamics", category, folders)
+    return load_dynamics(folders[category])

@@ -7,8 +7,9 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from armflow.perception.cloud import farthest_points
 from armflow.planning.mppi.config import HandLimits
-from armflow.planning.mppi.objective import assign, farthest_points
+from armflow.planning.mppi.objective import assign
 
 __all__ = ["DOWN", "Contact", "ContactConfig", "find_contacts", "hand_down"]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from armflow.perception.observation import Observation
-from armflow.perception.particles import ObjectState
+from armflow.perception.particles import ShapeState
 from armflow.planning.motion import ramp
 from armflow.planning.mppi.arm_motion import follow, poses, travel
 from armflow.planning.mppi.planner import HandPlan, ShapePlanner
@@ -154,7 +154,7 @@ class ShapeController:
         met = near < self._config.threshold
         self._say(f"{'done' if met else 'gave up'}: {1e3 * near:.1f} mm from the goal, all touches used")
 
-    def _look(self, observation: Observation, *, first: bool) -> tuple[ObjectState, float]:
+    def _look(self, observation: Observation, *, first: bool) -> tuple[ShapeState, float]:
         """The object's particles and its Chamfer distance to the goal, m."""
         with timed(self.timings, "perceive"):
             state = self._watcher.start(observation) if first else self._watcher.update(observation)

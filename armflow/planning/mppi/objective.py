@@ -8,10 +8,11 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+from armflow.perception.cloud import farthest_points
 from armflow.robot.arrays import check_finite, check_shape
 from armflow.robot.errors import ShapeError
 
-__all__ = ["CostConfig", "Objective", "Reach", "assign", "chamfer", "farthest_points"]
+__all__ = ["CostConfig", "Objective", "Reach", "assign", "chamfer"]
 
 Reach = Callable[[np.ndarray], np.ndarray]
 """How far (m) tool positions [B, K, 3] along paths are from what the arm can do, [B]."""
@@ -50,22 +51,6 @@ def chamfer(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """
     distance = torch.cdist(first, second.expand(*first.shape[:-2], *second.shape[-2:]))
     return 0.5 * (distance.amin(-1).mean(-1) + distance.amin(-2).mean(-1))
-
-
-def farthest_points(points: np.ndarray, count: int) -> np.ndarray:
-    """Indices of `count` points [N, 3] spread evenly: each the farthest from those before; all where N is smaller.
-
-    The first is the one farthest from the centre, so that the choice does not depend on the order.
-    """
-    if len(points) <= count:
-        return np.arange(len(points))
-    chosen = np.empty(count, int)
-    chosen[0] = int(np.argmax(((points - points.mean(0)) ** 2).sum(1)))
-    distance = ((points - points[chosen[0]]) ** 2).sum(1)
-    for k in range(1, count):
-        chosen[k] = int(np.argmax(distance))
-        distance = np.minimum(distance, ((points - points[chosen[k]]) ** 2).sum(1))
-    return chosen
 
 
 def assign(points: np.ndarray, goal: np.ndarray) -> np.ndarray:

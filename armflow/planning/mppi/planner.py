@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from armflow.perception.particles import ObjectState
+from armflow.perception.particles import ShapeState
 from armflow.planning.mppi.arm_motion import ArmReach
 from armflow.planning.mppi.config import HandLimits, MPPIConfig
 from armflow.planning.mppi.contacts import Contact, ContactConfig, find_contacts
@@ -28,7 +28,7 @@ ON_THE_WAY = 1e-4  # m that a plan may miss a pose by before it is refused
 class Foresight(Protocol):
     """Foretells how an object moves with the hand."""
 
-    def start(self, state: ObjectState) -> Predict:
+    def start(self, state: ShapeState) -> Predict:
         """Take what is known of the object now; what does not depend on the hand is computed here, once."""
         ...
 
@@ -95,11 +95,11 @@ class ShapePlanner:
         self._arm, self._foresight, self._rng = arm, foresight, rng
         self._costs, self._contacts = costs or CostConfig(), contacts or ContactConfig()
 
-    def objective(self, state: ObjectState, goal: np.ndarray) -> Objective:
+    def objective(self, state: ShapeState, goal: np.ndarray) -> Objective:
         """The cost of motions of this object towards a goal [P, 3], m."""
         return Objective(state.points_world, goal, self._costs)
 
-    def plan(self, state: ObjectState, goal: np.ndarray, q: np.ndarray) -> HandPlan | Refusal:
+    def plan(self, state: ShapeState, goal: np.ndarray, q: np.ndarray) -> HandPlan | Refusal:
         """Choose a contact and a path after it.
 
         Args:
@@ -127,7 +127,7 @@ class ShapePlanner:
         return self._search(able, state, objective, reach)
 
     def follow_up(
-        self, plan: HandPlan, state: ObjectState, goal: np.ndarray, q: np.ndarray, done: int
+        self, plan: HandPlan, state: ShapeState, goal: np.ndarray, q: np.ndarray, done: int
     ) -> HandPlan | Refusal:
         """Plan on with the contact that the hand has: what is left of the last plan after `done` steps, improved.
 
@@ -144,7 +144,7 @@ class ShapePlanner:
         return self._search([held], state, self.objective(state, goal), ArmReach(self._arm, q, rng=self._rng))
 
     def _search(
-        self, contacts: Sequence[Contact], state: ObjectState, objective: Objective, reach: ArmReach
+        self, contacts: Sequence[Contact], state: ShapeState, objective: Objective, reach: ArmReach
     ) -> HandPlan | Refusal:
         predict = self._foresight.start(state)
         rotations = np.stack([contact.rotation for contact in contacts])

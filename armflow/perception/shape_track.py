@@ -1,0 +1,237 @@
+"""`ShapeTracker`: the same particles of an object that bends, from cloud to cloud.
+
+Particles are pulled to what is seen and held together by what is known of the rest shape: neighbours keep their
+distances, and no two particles come farther apart than the way between them along the object is long. Both are
+projected as in position based dynamics (Müller et al. 2007, doi:10.1016/j.jvcir.2007.01.005, eqs. 7 to 11), averaged
+over the constraints of a particle. What a closed hand holds goes with it.
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import dijkstra
+from scipy.spatial import cKDTree
+
+from armflow.perception.cloud import farthest_points
+from armflow.perception.particles import ShapeState
+from armflow.robot.arrays import check_finite, check_shape
+from armflow.robot.errors import ShapeError, ValueRangeError
+
+__all__ = ["ShapeTracker", "ShapeTrackerConfig"]
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeTrackerConfig:
+    """How particles are followed.
+
+    Attributes:
+        count: Particles of an object.
+        neighbours: Nearest particles whose distance is kept.
+        posts: Particles, spread over the object, from which no other may be farther than along the object.
+        rounds: Times that particles are pulled and projected.
+        projections: Projections after each pull.
+        pull: Share of the way to what is seen, a round.
+        gate: Greatest distance of a particle to what pulls it, m, in the first round and in the last.
+        grip: Distance from the fingertips within which a closing hand takes hold of particles, m.
+        lost: Mean distance of what is seen to the particles beyond which the object counts as lost, m.
+    """
+
+    count: int = 250
+    neighbours: int = 8
+    posts: int = 16
+    rounds: int = 12
+    projections: int = 8
+    pull: float = 0.6
+    gate: tuple[float, float] = (0.06, 0.02)
+    grip: float = 0.016
+    lost: float = 0.012
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ValueRangeError: A count below 1, a share outside 0 to 1, or a length that is not positive.
+        """
+        for name in ("neighbours", "posts", "rounds", "projections"):
+            if getattr(self, name) < 1:
+                raise ValueRangeError(name, getattr(self, name), "at least 1")
+        if self.count < 2:
+            raise ValueRangeError("count", self.count, "at least 2")
+        if not 0 < self.pull <= 1:
+            raise ValueRangeError("pull", self.pull, "above 0, at most 1")
+        if min(*self.gate, self.grip, self.lost) <= 0:
+            raise ValueRangeError("gate, grip and lost", (*self.gate, self.grip, self.lost), "above 0 m")
+
+
+class ShapeTracker:
+    """Follows one object from the cloud in which it was first seen.
+
+    Attributes:
+        config: How.
+        points: [N, 3] particles as they are now, m.
+        rest: [N, 3] the same as they were first, m.
+    """
+
+    def __init__(self, cloud: np.ndarray, config: ShapeTrackerConfig | None = None) -> None:
+        """Choose particles of a cloud [M, 3], m, and take down the shape that they have.
+
+        Raises:
+            ShapeError: Fewer than two points, or one that is not finite.
+        """
+        self.config = config or ShapeTrackerConfig()
+        _check(cloud)
+        self.rest = cloud[farthest_points(cloud, self.config.count)]
+        self.points = self.rest.copy()
+        self._near = _neighbours(self.rest, self.config.neighbours)
+        self._far = _ways_from_posts(self.rest, *self._near, self.config.posts)
+        self._held: tuple[np.ndarray, np.ndarray] | None = None
+
+    def hold(self, T_world_tip: np.ndarray) -> int:
+        """Let a closed hand [4, 4] take what lies between its fingertips; returns how many particles that is."""
+        inverse = np.linalg.inv(T_world_tip)
+        held = np.flatnonzero(np.linalg.norm(self.points - T_world_tip[:3, 3], axis=1) < self.config.grip)
+        self._held = (held, self.points[held] @ inverse[:3, :3].T + inverse[:3, 3]) if len(held) else None
+        return len(held)
+
+    def release(self) -> None:
+        """Let the hand hold nothing."""
+        self._held = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the hand holds particles."""
+        return self._held is not None
+
+    def follow(
+        self,
+        cloud: np.ndarray,
+        hidden: np.ndarray | None = None,
+        T_world_tip: np.ndarray | None = None,
+        floor: float = -np.inf,
+    ) -> float:
+        """Move the particles to where the object is seen.
+
+        Args:
+            cloud: [M, 3] what is seen of the object, m.
+            hidden: [N] bool, particles that cannot be seen from where the camera stands; None for none.
+            T_world_tip: [4, 4] fingertips of the hand that holds some; None where it holds none.
+            floor: Height below which nothing can be, m.
+
+        Returns:
+            Mean distance of what is seen to the particles, m.
+
+        Raises:
+            ShapeError: Fewer than two points are seen, or one that is not finite.
+        """
+        _check(cloud)
+        shown = np.ones(len(self.points), bool) if hidden is None else ~hidden
+        places = np.zeros((0, 3))
+        held = np.zeros(0, np.int64)
+        if self._held is not None and T_world_tip is not None:
+            held, local = self._held
+            places = local @ T_world_tip[:3, :3].T + T_world_tip[:3, 3]
+        free = np.ones(len(self.points))
+        free[held] = 0.0
+        tree, config = cKDTree(cloud), self.config
+        for gate in np.linspace(*config.gate, config.rounds):
+            self.points = self.points + config.pull * free[:, None] * _pull(self.points, cloud, tree, shown, gate)
+            self.points[held] = places
+            self._project(free, floor)
+        return float(cKDTree(self.points).query(cloud)[0].mean())
+
+    def _project(self, free: np.ndarray, floor: float) -> None:
+        self.points = _project(self.points, self._near, self._far, free, floor, self.config.projections)
+
+    def state(self, name: str, before: np.ndarray | None, seconds: float, stamp: float) -> ShapeState:
+        """The particles, with velocities from where they were `seconds` ago [N, 3]; at rest where that is unknown."""
+        known = before is not None and seconds > 0
+        speed = (self.points - before) / seconds if known else np.zeros_like(self.points)
+        return ShapeState(name, self.points, speed, self.rest, stamp)
+
+
+def _check(cloud: np.ndarray) -> None:
+    check_shape("cloud", cloud, "M 3")
+    check_finite("cloud", cloud)
+    if len(cloud) < 2:
+        raise ShapeError("cloud", "an array [M, 3] with M >= 2", cloud.shape)
+
+
+def _neighbours(rest: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs [E, 2] of each particle with its nearest, each once, and their distances [E], m."""
+    count = min(count, len(rest) - 1)
+    near = cKDTree(rest).query(rest, count + 1)[1][:, 1:]
+    pairs = np.stack([np.repeat(np.arange(len(rest)), count), near.reshape(-1)], axis=1)
+    pairs = np.unique(np.sort(pairs, axis=1), axis=0)
+    return pairs, np.linalg.norm(rest[pairs[:, 0]] - rest[pairs[:, 1]], axis=1)
+
+
+def _ways_from_posts(
+    rest: np.ndarray, pairs: np.ndarray, lengths: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Particles [P] and the lengths [P, N] of the shortest ways from them over neighbours, m."""
+    posts = farthest_points(rest, count)
+    graph = csr_matrix((np.maximum(lengths, 1e-9), pairs.T), shape=(len(rest), len(rest)))
+    return posts, np.asarray(dijkstra(graph, directed=False, indices=posts))
+
+
+def _pull(points: np.ndarray, cloud: np.ndarray, tree: cKDTree, shown: np.ndarray, gate: float) -> np.ndarray:
+    """Ways [N, 3] from particles to what is seen: to the mean of what is nearest to each, and to the nearest of it."""
+    distance, owner = cKDTree(points).query(cloud)
+    near = distance < gate
+    count = np.bincount(owner[near], minlength=len(points)).astype(float)
+    sums = np.stack([np.bincount(owner[near], cloud[near, k], len(points)) for k in range(3)], axis=1)
+    away, nearest = tree.query(points)
+    own = shown & (away < gate)
+    toward = np.where(own[:, None], cloud[nearest] - points, 0.0)
+    drawn = count > 0
+    mean = np.where(drawn[:, None], sums / np.maximum(count, 1)[:, None] - points, 0.0)
+    return np.where(drawn[:, None] & own[:, None], 0.5 * (mean + toward), mean + toward)
+
+
+@numba.njit(cache=True)
+def _project(points, near, far, free, floor, rounds):
+    """Particles [N, 3] after some rounds of averaged corrections towards distances of neighbours and below ways."""
+    now = points.copy()
+    for _ in range(rounds):
+        shift, count = np.zeros_like(now), np.zeros(len(now))
+        _keep_near(now, near[0], near[1], free, shift, count)
+        _keep_far(now, far[0], far[1], free, shift, count)
+        for i in range(len(now)):
+            if count[i] > 0:
+                now[i] += 1.5 * shift[i] / count[i]
+            now[i, 2] = max(now[i, 2], floor)
+    return now
+
+
+@numba.njit(cache=True)
+def _keep_near(now, pairs, lengths, free, shift, count):
+    for e in range(len(pairs)):
+        _correct(now, pairs[e, 0], pairs[e, 1], lengths[e], free, shift, count)
+
+
+@numba.njit(cache=True)
+def _keep_far(now, posts, ways, free, shift, count):
+    for p in range(len(posts)):
+        i = posts[p]
+        for j in range(len(now)):
+            gap = now[i] - now[j]
+            if i != j and gap @ gap > ways[p, j] ** 2:
+                _correct(now, i, j, ways[p, j], free, shift, count)
+
+
+@numba.njit(cache=True)
+def _correct(now, i, j, length, free, shift, count):
+    share = free[i] + free[j]
+    if share == 0.0:
+        return
+    gap = now[i] - now[j]
+    distance = np.sqrt(gap @ gap)
+    if distance < 1e-9:
+        return
+    step = gap * ((distance - length) / (distance * share))
+    shift[i] -= free[i] * step
+    shift[j] += free[j] * step
+    count[i] += free[i]
+    count[j] += free[j]
