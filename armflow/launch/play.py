@@ -13,7 +13,7 @@ from tyro.conf import Positional
 
 from armflow.launch.choices import arm_for, pick
 from armflow.launch.cluster import ClusterOption, job_runner
-from armflow.launch.play_tasks import PLAY_ARMS
+from armflow.launch.play_tasks import PLAY_ARMS, SOFT_PLAY
 from armflow.robot.errors import StackError, ValueRangeError
 
 if TYPE_CHECKING:
@@ -47,6 +47,13 @@ class Record:
     """Play scripted episodes on Ray: auto joins the one that runs here, local starts one, or HOST:PORT."""
     images: bool = False
     """Also record colour and depth from the camera on the bench."""
+    views: int = 1
+    """Cameras of --images about a thing that bends, 1 to 4: bench, left, right, top."""
+    material: tuple[float, float] = (0.0, 1.0)
+    """Part of their ranges that stiffness, friction and mass of a thing that bends are drawn from; above 1 for what
+    training never saw."""
+    size: tuple[float, float] = (0.0, 1.0)
+    """The same for its size."""
     camera_size: tuple[int, int] = (96, 96)
     """Width and height of its pictures, px."""
     out: Path = field(default_factory=lambda: Path("data") / time.strftime("play-%Y%m%d-%H%M%S"))
@@ -79,7 +86,6 @@ class Record:
             ClusterError: A cluster, without Ray.
         """
         from armflow.launch.evaluate import check_counts
-        from armflow.launch.play_deformable import SOFT_PLAY
         from armflow.launch.play_episode import PlaySpec
 
         task = pick("task to play", self.task, (*PLAY_ARMS, *SOFT_PLAY))
@@ -89,7 +95,20 @@ class Record:
         if self.workers < 1:
             raise ValueRangeError("--workers", self.workers, "at least 1")
         job_runner(self.cluster)
-        return PlaySpec(task, seed, self.images, self.camera_size)
+        self._check_soft(task)
+        return PlaySpec(task, seed, self.images, self.camera_size, self.views, self.material, self.size)
+
+    def _check_soft(self, task: str) -> None:
+        """Refuse options that another kind of task would not heed."""
+        if task in SOFT_PLAY:
+            if self.source != "scripted":
+                raise ValueRangeError("--source", self.source, f"scripted for {task}: its hand has no arm to steer")
+            return
+        for name in ("views", "material", "size"):
+            usual = getattr(type(self), name)
+            if getattr(self, name) != usual:
+                words = f"left at {usual} for {task}; it is for {', '.join(SOFT_PLAY)}"
+                raise ValueRangeError(f"--{name}", getattr(self, name), words)
 
     def _record(self, writer: "DatasetWriter", held: int) -> None:
         specs = [self._spec(seed) for seed in range(self.seed + held, self.seed + self.episodes)]
@@ -127,7 +146,7 @@ def _record_script(writer: "DatasetWriter", specs: list["PlaySpec"], results: It
         TimeRemainingColumn,
     )
 
-    tally = _Tally()
+    tally = _Tally(specs[0].task if specs else "")
     rate = TextColumn("{task.fields[rate]}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     bars = Progress(*columns, TextColumn("left"), TimeRemainingColumn(), rate)
@@ -142,7 +161,7 @@ def _record_script(writer: "DatasetWriter", specs: list["PlaySpec"], results: It
                 tally.add(played)
                 bars.update(bar, advance=1, rate=tally.rate)
     finally:
-        tally.tell(specs[0].task if specs else "", out)
+        tally.tell(out)
 
 
 def in_order(results: Iterable["Played"], specs: list["PlaySpec"]) -> Generator["Played", None, None]:
@@ -164,7 +183,8 @@ def in_order(results: Iterable["Played"], specs: list["PlaySpec"]) -> Generator[
 class _Tally:
     """Counts of what was recorded."""
 
-    def __init__(self) -> None:
+    def __init__(self, task: str) -> None:
+        self.task = task
         self.episodes = self.frames = self.solved = self.broken = 0
         self.tried: Counter[int] = Counter()
         self.reached: Counter[int] = Counter()
@@ -186,16 +206,17 @@ class _Tally:
         """The share that worked, in a few words."""
         if self.tried:
             return f"{self.reached.total()}/{self.tried.total()} behaviours"
-        return f"{self.solved}/{self.episodes} solved"
+        return "" if self.task in SOFT_PLAY else f"{self.solved}/{self.episodes} solved"
 
-    def tell(self, task: str, out: str) -> None:
+    def tell(self, out: str) -> None:
         """Print the counts."""
         from armflow.launch.play_tasks import find_play_task
 
         if not self.episodes:
             return
-        print(f"{self.episodes} episodes, {self.frames} frames, {self.rate}, {self.broken} broken; in {out}")
-        for index, name in enumerate(find_play_task(task).behaviours):
+        words = [f"{self.episodes} episodes", f"{self.frames} frames", self.rate, f"{self.broken} broken; in {out}"]
+        print(", ".join(word for word in words if word))
+        for index, name in enumerate(find_play_task(self.task).behaviours):
             print(f"  {name}: {self.reached[index]} of {self.tried[index]}")
 
 

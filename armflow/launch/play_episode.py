@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from armflow.launch.play_tasks import PlayTask, find_play_task
+from armflow.launch.play_tasks import SOFT_PLAY, PlayTask, find_play_task
 
 if TYPE_CHECKING:
     from armflow.learning.store import Recording, Schema
@@ -31,12 +31,24 @@ _ENVIRONMENTS: dict[tuple, Any] = {}  # of this process: making one takes longer
 
 @dataclass(frozen=True, slots=True)
 class PlaySpec:
-    """What decides how a scripted episode goes: task, seed, and whether to take pictures of camera [width, height]."""
+    """What decides how a scripted episode goes.
+
+    Attributes:
+        task: Its name.
+        seed: Of everything random.
+        images: Whether to take pictures.
+        camera: Their width and height, px.
+        views: Cameras that take them.
+        material, size: Least and greatest share of the ranges that a thing that bends is drawn from.
+    """
 
     task: str
     seed: int
     images: bool = False
     camera: tuple[int, int] = (96, 96)
+    views: int = 1
+    material: tuple[float, float] = (0.0, 1.0)
+    size: tuple[float, float] = (0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +139,11 @@ def close_environments() -> None:
 
 def dataset_schema(spec: PlaySpec) -> "Schema":
     """Describe the recordings that a spec leads to."""
-    from armflow.launch.play_deformable import SOFT_PLAY, soft_schema
     from armflow.learning.store import Feature, Schema
 
     if spec.task in SOFT_PLAY:
+        from armflow.launch.play_deformable import soft_schema
+
         return soft_schema(spec)
     task, environment = find_play_task(spec.task), open_environment(spec)
     features = {
@@ -159,9 +172,10 @@ def dataset_schema(spec: PlaySpec) -> "Schema":
 def play_one(spec: PlaySpec) -> Played:
     """Let the scripted player play one episode; the same spec gives the same recording, bit for bit."""
     from armflow.envs.scripted import make_demonstrator
-    from armflow.launch.play_deformable import SOFT_PLAY, play_soft
 
     if spec.task in SOFT_PLAY:
+        from armflow.launch.play_deformable import play_soft
+
         return play_soft(spec)
     environment, player = open_environment(spec), make_demonstrator(spec.task)
     observation, info = environment.reset(seed=spec.seed)

@@ -1,15 +1,18 @@
 """The tasks that can be played, and what a recording of each says about itself."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from armflow.launch.choices import OWN_ARMS
 from armflow.robot.errors import ChoiceError
 
-__all__ = ["PLAY_ARMS", "PlayTask", "find_play_task"]
+__all__ = ["PLAY_ARMS", "SOFT_PLAY", "PlayTask", "find_play_task"]
 
 PLAY_ARMS = OWN_ARMS
 """Tasks that can be played, with the arm that each brings."""
+SOFT_PLAY = {"RopeShape": "rope"}
+"""Tasks whose play is interaction, with the category of their object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +79,12 @@ def _play_table() -> PlayTask:
     return PlayTask("PlayTable", PLAY_ARMS["PlayTable"], words, names, action, extra, tuple(KINDS), free)
 
 
-def _rope_shape() -> PlayTask:
-    return PlayTask("RopeShape", "xarm6", "move the rope", (), (), {})
+def _soft(name: str) -> PlayTask:
+    return PlayTask(name, "xarm6", f"move the {SOFT_PLAY[name]}", (), (), {})
 
 
-_MAKERS = {"BlockPush": _block_push, "PlayTable": _play_table, "RopeShape": _rope_shape}
+_MAKERS = {
+    "BlockPush": _block_push,
+    "PlayTable": _play_table,
+    **{name: partial(_soft, name) for name in SOFT_PLAY},
+}

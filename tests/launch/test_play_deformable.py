@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+from armflow.envs.deformable.body import Ranges
+from armflow.envs.deformable.touch import draw_moves
 from armflow.envs.deformable.tracks import draw_track_points
-from armflow.launch.play_deformable import soft_schema
-from armflow.launch.play_deformable_script import draw_moves
+from armflow.launch import cli
+from armflow.launch import play_deformable as home
+from armflow.launch.play_deformable import play_soft, soft_schema
 from armflow.launch.play_episode import PlaySpec
 from armflow.robot.errors import ValueRangeError
 
@@ -47,6 +50,50 @@ def test_moves_end_and_keep_above_the_table():
             assert move.over
 
 
-def test_pictures_are_refused_by_name():
-    with pytest.raises(ValueRangeError, match="--images"):
-        soft_schema(PlaySpec("RopeShape", 0, images=True))
+def test_a_recording_with_pictures_says_where_its_cameras_stand():
+    schema = soft_schema(PlaySpec("RopeShape", 0, images=True, camera=(64, 48), views=3))
+    assert list(schema.extra["cameras"]) == ["bench", "left", "right"]
+    assert schema.features["observation.depth.left"].shape == (48, 64)
+    eye = np.array(schema.extra["cameras"]["left"]["extrinsics"])[:3, 3]
+    assert eye[1] > 0.5 > 0.2 > abs(schema.extra["cameras"]["bench"]["extrinsics"][1][3])
+
+
+def test_material_points_lie_on_what_the_cameras_see(monkeypatch):
+    monkeypatch.setattr(home, "SECONDS", (0.1, 0.1))
+    spec = PlaySpec("RopeShape", 1, images=True, camera=(320, 240), views=2)
+    arrays, cameras = play_soft(spec).recording.arrays, soft_schema(spec).extra["cameras"]
+    for name, camera in cameras.items():
+        T_world_camera = np.array(camera["extrinsics"])
+        seen = (arrays["tracks"][0] - T_world_camera[:3, 3]) @ T_world_camera[:3, :3]
+        u, v, w = (seen @ np.array(camera["intrinsics"]).T).T
+        rows, columns = np.rint(v / w).astype(int), np.rint(u / w).astype(int)
+        depth = arrays[f"observation.depth.{name}"][0, rows, columns] * camera["depth_scale"]
+        assert np.median(np.abs(depth - w)) < 0.012  # m: half a rope's thickness, and the sensor's noise
+
+
+def test_five_cameras_are_refused_by_name():
+    with pytest.raises(ValueRangeError, match="--views"):
+        soft_schema(PlaySpec("RopeShape", 0, images=True, views=5))
+
+
+def test_ranges_scale_the_same_draw():
+    names = ("size", "radius", "stiffness", "mass")
+    usual, beyond = (ranges.draw(names, rng=np.random.default_rng(3)) for ranges in (Ranges(), Ranges((1.0, 1.5))))
+    assert usual["size"] == beyond["size"]
+    assert beyond["mass"] == pytest.approx(1.0 + 0.5 * usual["mass"])
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--task", "PlayTable", "--views", "2"], "--views"),
+        (["--task", "PlayTable", "--material", "0", "0.5"], "--material"),
+        (["--task", "RopeShape", "--material", "0.9", "0.5"], "material"),
+        (["--task", "RopeShape", "--source", "keyboard"], "--source"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_in_one_line(tmp_path, capsys, more, words):
+    assert cli.main(["play", "record", "--out", str(tmp_path / "data"), *more]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1

@@ -1,19 +1,53 @@
 """`SoftBody`: a thing that bends, as MJCF for MuJoCo and as a surface for cameras."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from armflow.robot.arrays import check_shape
+from armflow.robot.errors import ValueRangeError
 
-__all__ = ["CATEGORIES", "SoftBody", "Surface"]
+__all__ = ["CATEGORIES", "MATERIAL", "Ranges", "SoftBody", "Surface"]
 
 CATEGORIES = ("rope", "cloth", "plush", "box")
+MATERIAL = ("stiffness", "size", "friction", "mass")  # what `SoftBody.material` tells, in the order of recordings
 
 Surface = Callable[[Any], np.ndarray]
 """From a simulation's `MjData` to the surface's vertices [V, 3], world, m."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """Which part of its range each property of a thing is drawn from; 0 and 1 are the ends of the usual range.
+
+    Values beyond 0 to 1 make things of a kind that the usual draw never yields.
+
+    Attributes:
+        material: Least and greatest share of all but sizes.
+        size: Of what is called "size" or "radius".
+    """
+
+    material: tuple[float, float] = (0.0, 1.0)
+    size: tuple[float, float] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        """Check order and bounds.
+
+        Raises:
+            ValueRangeError: A range is empty, or reaches where bodies cannot be made.
+        """
+        for name in ("material", "size"):
+            low, high = getattr(self, name)
+            if not -0.25 <= low <= high <= 1.5:
+                raise ValueRangeError(name, (low, high), "least and greatest share, -0.25 to 1.5")
+
+    def draw(self, names: Sequence[str], *, rng: np.random.Generator) -> dict[str, float]:
+        """Draw the share of each property."""
+        sized = [self.size if name in ("size", "radius") else self.material for name in names]
+        low, high = np.transpose(sized)
+        return dict(zip(names, (low + (high - low) * rng.uniform(size=len(names))).tolist(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import mujoco
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from armflow.envs.deformable.body import SoftBody, Surface
+from armflow.envs.deformable.body import MATERIAL, Ranges, SoftBody, Surface
 
 __all__ = ["SEGMENTS", "lay_curve", "rope"]
 
@@ -23,17 +23,18 @@ LEAST_DAMPING = 2e-5  # N m s / rad
 COLORS = ((0.85, 0.25, 0.2), (0.2, 0.45, 0.8), (0.9, 0.65, 0.15), (0.3, 0.65, 0.35))
 
 
-def rope(place: np.ndarray, *, rng: np.random.Generator) -> SoftBody:
+def rope(place: np.ndarray, *, rng: np.random.Generator, ranges: Ranges | None = None) -> SoftBody:
     """Draw a rope that lies on the table.
 
     Args:
         place: [2] where its middle lies, m.
         rng: Draws length, radius, stiffness, density, friction, colour and the curve in which it lies.
+        ranges: Where the draws lie; by default the whole usual range.
 
     Returns:
         The rope, `SEGMENTS` capsules from the first end to the other.
     """
-    share = dict(zip(("size", "radius", "stiffness", "mass", "friction"), rng.uniform(size=5).tolist(), strict=True))
+    share = (ranges or Ranges()).draw(("size", "radius", "stiffness", "mass", "friction"), rng=rng)
     length, radius = _between(LENGTH, share["size"]), _between(RADIUS, share["radius"])
     bending = STIFFNESS[0] * (STIFFNESS[1] / STIFFNESS[0]) ** share["stiffness"]
     step = length / SEGMENTS
@@ -51,7 +52,7 @@ def rope(place: np.ndarray, *, rng: np.random.Generator) -> SoftBody:
         partial(_lay, headings=curve[:, 2]),
         faces,
         np.tile(np.asarray(color), (len(faces), 1)),
-        material={name: share[name] for name in ("stiffness", "size", "friction", "mass")},
+        material={name: share[name] for name in MATERIAL},
     )
 
 

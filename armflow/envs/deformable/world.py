@@ -1,5 +1,6 @@
 """`SoftWorld`: one MuJoCo simulation with a table, a hand that an arm carries, and one thing that bends."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -112,14 +113,26 @@ class SoftWorld:
         """Run one control step; the tool moves evenly from where it is to where the joints take it."""
         before, opened = self._q, self._gripper
         self._q, self._gripper = np.array(q_target, float), float(gripper_target)
-        for k in range(1, self.physics.substeps + 1):
-            share = k / self.physics.substeps
-            self.hand.aim(
-                self.arm.tool(before + share * (self._q - before)), opened + share * (gripper_target - opened)
-            )
+        shares = np.arange(1, self.physics.substeps + 1) / self.physics.substeps
+        tools = [self.arm.tool(before + share * (self._q - before)) for share in shares]
+        self.draw_hand(tools, opened + shares * (gripper_target - opened))
+
+    def draw_hand(self, tools: Sequence[RigidTransform], openings: np.ndarray) -> None:
+        """Run one control step with the hand drawn along poses of the tool and openings, one of each a substep."""
+        for tool, opening in zip(tools, openings, strict=True):
+            self.hand.aim(tool, opening)
             mujoco.mj_step(self.model, self.data)
         self.steps += 1
         self._check()
+
+    def place_hand(self, T_world_tool: RigidTransform, opening: float) -> None:
+        """Put the hand somewhere at once, at rest, without its arm."""
+        self.hand.put(T_world_tool, opening)
+        mujoco.mj_forward(self.model, self.data)
+
+    def show_arm(self, q: np.ndarray) -> None:
+        """Draw the arm at joints [D], rad, in pictures; the hand stays where it is."""
+        self._q = np.array(q, float)
 
     def _check(self) -> None:
         if self.poisoned is None:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
-__all__ = ["Move", "draw_moves"]
+from armflow.envs.deformable.free_hand import hand_down
+
+__all__ = ["Move", "Touching", "draw_moves"]
 
 FRAME = 1 / 30  # s
 TOUCH = 0.004  # m, height of the fingertips above the table when they grasp or push
@@ -53,6 +55,23 @@ class Move:
         if after[3:7] @ now[3:7] < 0:
             after[3:7] *= -1
         return after
+
+
+class Touching:
+    """A hand that plays with an object without end, one piece of interaction after another."""
+
+    def __init__(self, place: tuple[float, float], *, rng: np.random.Generator) -> None:
+        """Play about a place [2], m."""
+        self._place, self._rng, self._moves = place, rng, list[Move]()
+
+    def advance(self, now: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Return the next command [8] after `now`, for an object whose material points are at [N, 3], m."""
+        if not self._moves:
+            self._moves = draw_moves(now, points, self._place, rng=self._rng)
+        command = self._moves[0].advance(now)
+        if self._moves[0].over:
+            self._moves.pop(0)
+        return command
 
 
 def draw_moves(
@@ -120,8 +139,7 @@ def _within(at: np.ndarray, place: tuple[float, float]) -> np.ndarray:
 
 
 def _pose(at: np.ndarray, height: float, yaw: float, opening: float) -> np.ndarray:
-    turn = Rotation.from_euler("z", yaw) * Rotation.from_euler("x", np.pi)
-    return np.concatenate([at, [height], turn.as_quat(scalar_first=True), [opening]])
+    return hand_down(np.array([*at, height]), yaw, opening)
 
 
 def _closed(pose: np.ndarray, opening: float) -> np.ndarray:
