@@ -23,6 +23,7 @@ COMMANDS = {
     "play": ("armflow.launch.play", "Play"),
     "train": ("armflow.launch.train", "Train"),
     "predict": ("armflow.launch.predict", "Predict"),
+    "twin": ("armflow.launch.twin", "Twin"),
     "data": ("armflow.launch.data", "Data"),
     "perceive": ("armflow.launch.perceive", "Perceive"),
     "bench": ("armflow.launch.bench", "Bench"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from armflow.perception.cloud import back_project
+from armflow.perception.cloud import back_project, project
 from armflow.perception.frame import RGBDFrame
 from armflow.robot.arrays import check_finite, check_shape
 from armflow.robot.errors import ShapeError, StackError, ValueRangeError
@@ -15,6 +15,7 @@ __all__ = ["GaussianError", "GaussianObject", "gaussians_from_frames"]
 
 _OPACITY = 0.9  # of a fresh Gaussian: it hides what is behind, and refinement can still move it either way
 _WIDTH = 0.6  # standard deviation over the distance to the neighbours; a square grid of these is closed
+_BEFORE = 0.004  # m by which a point must lie before a surface to be seen through
 _WIDEST = 3.0  # a lone point's neighbours count as at most so many times as far as the median point's
 
 
@@ -76,7 +77,8 @@ def gaussians_from_frames(
 ) -> GaussianObject:
     """Make one round Gaussian of each pixel with a depth, or of each small cube of them.
 
-    A Gaussian is 0.6 times as wide as its three nearest neighbours are far on average.
+    A Gaussian is 0.6 times as wide as its three nearest neighbours are far on average. Points that another view sees
+    through, as the mixed readings at an object's edge are, are left out.
 
     Args:
         frames: One or several views of one moment.
@@ -98,6 +100,8 @@ def gaussians_from_frames(
         _masked_points(frame, mask, f"masks[{i}]") for i, (frame, mask) in enumerate(zip(frames, masks, strict=True))
     ]
     points, colors = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    solid = ~np.any([_seen_through(points, *view) for view in zip(frames, masks, strict=True)], axis=0)
+    points, colors = points[solid], colors[solid]
     if spacing > 0.0 and len(points):
         points, colors = _join(points, colors, spacing)
     distances = _neighbour_distances(points, sum(int(mask.sum()) for mask in masks))
@@ -119,6 +123,17 @@ def _masked_points(frame: RGBDFrame, mask: np.ndarray, name: str) -> tuple[np.nd
     points = back_project(frame)
     kept = mask & np.isfinite(points).all(axis=-1)
     return points[kept], frame.rgb[kept] / 255.0
+
+
+def _seen_through(points: np.ndarray, frame: RGBDFrame, mask: np.ndarray) -> np.ndarray:
+    """Which points [N] bool lie before what a view sees beside the object."""
+    pixels, depths = project(points, frame.K, frame.T_world_camera.as_matrix())
+    columns, rows = np.rint(np.clip(pixels, -1.0, 1e6)).astype(int).T
+    height, width = mask.shape
+    inside = (depths > 0) & (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    columns, rows = np.where(inside, columns, 0), np.where(inside, rows, 0)
+    beyond = np.nan_to_num(frame.depth[rows, columns], nan=0.0) > depths + _BEFORE
+    return inside & ~mask[rows, columns] & beyond
 
 
 def _join(points: np.ndarray, colors: np.ndarray, side: float) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,8 @@ from armflow.perception.splat import (
     splat_cuda,
 )
 from armflow.perception.splat_reference import splat_reference
-from armflow.perception.splat_refine import RefineConfig, psnr, refine
+from armflow.perception.splat_refine import RefineConfig, refine
+from armflow.perception.splat_scores import psnr
 from armflow.robot.errors import ShapeError, ValueRangeError
 from tests.numeric import central_difference
 
