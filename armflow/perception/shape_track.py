@@ -146,8 +146,9 @@ class ShapeTracker:
 
     def state(self, name: str, before: np.ndarray | None, seconds: float, stamp: float) -> ShapeState:
         """The particles, with velocities from where they were `seconds` ago [N, 3]; at rest where that is unknown."""
-        known = before is not None and seconds > 0
-        speed = (self.points - before) / seconds if known else np.zeros_like(self.points)
+        if before is None or seconds <= 0:
+            before, seconds = self.points, 1.0
+        speed = (np.asarray(self.points) - before) / seconds
         return ShapeState(name, self.points, speed, self.rest, stamp)
 
 
@@ -177,17 +178,17 @@ def _ways_from_posts(
 
 
 def _pull(points: np.ndarray, cloud: np.ndarray, tree: cKDTree, shown: np.ndarray, gate: float) -> np.ndarray:
-    """Ways [N, 3] from particles to what is seen: to the mean of what is nearest to each, and to the nearest of it."""
+    """Ways [N, 3] from particles to the mean of what they are nearest to, or else to what is nearest to them.
+
+    That mean follows a particle that slides along the object, so that the ends alone decide about sliding.
+    """
     distance, owner = cKDTree(points).query(cloud)
     near = distance < gate
-    count = np.bincount(owner[near], minlength=len(points)).astype(float)
+    count = np.bincount(owner[near], minlength=len(points))[:, None]
     sums = np.stack([np.bincount(owner[near], cloud[near, k], len(points)) for k in range(3)], axis=1)
     away, nearest = tree.query(points)
-    own = shown & (away < gate)
-    toward = np.where(own[:, None], cloud[nearest] - points, 0.0)
-    drawn = count > 0
-    mean = np.where(drawn[:, None], sums / np.maximum(count, 1)[:, None] - points, 0.0)
-    return np.where(drawn[:, None] & own[:, None], 0.5 * (mean + toward), mean + toward)
+    toward = np.where((shown & (away < gate))[:, None], cloud[nearest] - points, 0.0)
+    return np.where(count > 0, sums / np.maximum(count, 1) - points, toward)
 
 
 @numba.njit(cache=True)

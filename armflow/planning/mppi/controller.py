@@ -49,7 +49,7 @@ class ShapeControllerConfig:
 
     dt: float = 0.04
     steps: int = 2
-    threshold: float = 0.01
+    threshold: float = 0.014
     touches: int = 10
     hold_steps: int = 40
     least_gain: float = 0.03
@@ -180,6 +180,7 @@ class ShapeController:
         observation = yield from self._send(way, 1.0 if grasp else 0.0)
         if grasp:
             observation = yield from self._squeeze(0.0)
+            self._look(observation, first=False)  # what the fingers took is known before it moves
         observation = yield from self._hold_on(plan, observation)
         if grasp:
             observation = yield from self._squeeze(1.0)
