@@ -67,6 +67,14 @@ def test_the_last_block_reads_as_if_it_computed_all() -> None:
     torch.testing.assert_close(model(tokens, torch.tensor([1, 4])), whole[:, [1, 4]])
 
 
+def test_half_precision_sees_the_same_tokens_as_single_precision() -> None:
+    backbone = network(window=4).backbone
+    tokens, read = torch.randn(3, 10, backbone.norm.weight.shape[0], generator=seeded()), torch.tensor([5, 7, 9])
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = backbone(tokens, read).float()
+    torch.testing.assert_close(rough, backbone(tokens, read), atol=0.03, rtol=0.03)  # bf16 has 8 bits
+
+
 def test_a_hidden_goal_changes_nothing() -> None:
     net, (states, actions, goals) = network(), inputs(2, 3)
     hidden = [net(actions, torch.zeros(2), net.context(states, g, torch.zeros(2))) for g in (goals, goals + 3)]

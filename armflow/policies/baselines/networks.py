@@ -27,7 +27,7 @@ class GoalMLP(nn.Module):
         width = play.window * f.width + play.goal_frames * f.goal_width + f.offset_width
         layers: list[nn.Module] = []
         for wider in hidden:
-            layers += [nn.Linear(width, wider), nn.LayerNorm(wider), nn.GELU(approximate="tanh")]
+            layers += [nn.Linear(width, wider), nn.LayerNorm(wider), nn.GELU()]
             width = wider
         self.layers = nn.Sequential(*layers, nn.Linear(width, out))
 

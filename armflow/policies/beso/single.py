@@ -7,6 +7,7 @@ as torch. The readable form is `ScoreTransformer.extend`, and a test holds this 
 import math
 
 import numpy as np
+from scipy.special import erf
 from torch import Tensor, nn
 
 from armflow.policies.backbone import Memory
@@ -76,8 +77,8 @@ class _Block:
 
 
 def _gelu(x: np.ndarray) -> np.ndarray:
-    """Hendrycks and Gimpel (2016), arXiv 1606.08415, with the tanh of their section 2."""
-    return x * (0.5 + 0.5 * np.tanh(np.float32(math.sqrt(2 / math.pi)) * (x + np.float32(0.044715) * (x * x * x))))
+    """The input times the normal distribution function: Hendrycks and Gimpel (2016), arXiv 1606.08415, eq. 1."""
+    return x * (0.5 + 0.5 * erf(np.float32(math.sqrt(0.5)) * x))
 
 
 def _array(tensor: Tensor) -> np.ndarray:
