@@ -69,6 +69,7 @@ def _play_table() -> PlayTask:
         "goal": list(GOAL_COLUMNS),
         "angles": [],
         "points": [[0, 1, 2], [8, 9, 10], [13, 14, 15]],
+        "alike": [[8, 9, 10, 11, 12], [13, 14, 15, 16, 17]],
         "moved": [[0], [1], [2]],
         "stride": TOOL_SPEED * CONTROL_STEPS * CONTROL_STEP_SECONDS,
         "behaviours": list(KINDS),

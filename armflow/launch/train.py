@@ -84,7 +84,7 @@ class Train:
     rollouts: int | None = None
     """Episodes in the environment of the data at every evaluation; 0 for none."""
     precision: str = "auto"
-    """fp32, bf16, or auto: bf16 where the hardware has it."""
+    """fp32, bf16, or auto: what suits the preset, and for large models bf16 where the hardware has it."""
     seed: int = 0
     """Seed of weights, batches and noise."""
     threads: int = 0
@@ -202,7 +202,7 @@ class Train:
             raise ValueRangeError("--rollouts", episodes, "at least 0")
         if episodes and not can_play:
             raise TrainOptionsError(f"{self.data[0]} names no environment to play in; leave --rollouts away")
-        return TrainConfig(**{**preset, **self._chosen(), "precision": self.precision}), episodes
+        return TrainConfig(**{**preset, **self._chosen()}), episodes
 
     def _chosen(self) -> dict[str, Any]:
         """Settings of the trainer that were asked for."""

@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from armflow.learning.store.table import EpisodeTable
+from armflow.policies.aims import first_changes
 from armflow.policies.augment import displace, exchange, settle
 from armflow.policies.pictures import PictureConfig
 from armflow.robot.errors import StackError
 
 __all__ = ["PlayConfig", "PlayData", "PlayDataError", "PlayFields", "PlayWindows", "split_episodes"]
 
+CHANGE = 0.5  # of a goal column's spread: less is no change
 STATE, ACTION, VALID, IMAGES = "observation.state", "action", "action.valid", "observation.images."
 
 
@@ -103,6 +105,8 @@ class PlayConfig:
         goal_frames: Consecutive frames that make a goal.
         final_share: Share of goals that are the end of the episode; the others lie anywhere between now and `horizon`.
         horizon: Farthest goal, frames ahead; 0 for no limit.
+        changed_share: Share of goals in which something has moved: frames from the first change of the goal columns on,
+            as far behind it as `horizon` says. Where nothing moves any more, the goal is drawn as the others are.
         holdout: Share of the episodes kept for validation.
         exchanged: Whether objects that are alike change places; see `augment` for this and the next two.
         displaced: Standard deviation of the robot's displacement, m; 0 for none.
@@ -114,6 +118,7 @@ class PlayConfig:
     goal_frames: int = 1
     final_share: float = 0.0
     horizon: int = 0
+    changed_share: float = 0.0
     holdout: float = 0.05
     exchanged: bool = False
     displaced: float = 0.0
@@ -131,6 +136,8 @@ class PlayConfig:
             raise PlayDataError(
                 f"final share {self.final_share} and holdout {self.holdout} are shares, horizon {self.horizon} is >= 0"
             )
+        if not 0 <= self.changed_share <= 1:
+            raise PlayDataError(f"changed share {self.changed_share} is not in 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +199,7 @@ class PlayData:
     _ends: np.ndarray = field(init=False)  # [N] frames that may end a window
     _first: np.ndarray = field(init=False)  # [N] first frame of their episode
     _last: np.ndarray = field(init=False)  # [N] last frame of their episode
+    _changes: np.ndarray = field(init=False)  # [N] first frame with another goal; behind the last where there is none
 
     def __post_init__(self) -> None:
         """List the frames with an action; a frame without one is only a goal."""
@@ -203,6 +211,12 @@ class PlayData:
         usable = self.acted[frames]
         self._ends = frames[usable]
         self._first, self._last = np.repeat(first, lengths)[usable], np.repeat(last, lengths)[usable]
+        self._changes = self._last + 1
+        if self.config.changed_share and len(frames):
+            goals = self.states[:, list(self.fields.goal)].numpy()
+            least = CHANGE * np.maximum(goals[frames].std(axis=0), 1e-6)
+            changes = [a + first_changes(goals[a : b + 1], least) for a, b in zip(first, last, strict=True)]
+            self._changes = np.concatenate(changes)[usable]
 
     @classmethod
     def split(
@@ -260,7 +274,7 @@ class PlayData:
         within = np.clip(ahead, first[:, None, None], last[:, None, None])
         valid = (ahead == within) & self.acted[within]
         actions = self.actions[torch.from_numpy(within)] * torch.from_numpy(valid)[..., None]
-        goal = self._goal_frames(end, last, rng)
+        goal = self._goal_frames(end, last, self._changes[numbers], rng)
         return PlayWindows(
             states=self.states[torch.from_numpy(frames)],
             actions=actions,
@@ -273,11 +287,16 @@ class PlayData:
         """Name a batch's tensors as the trainer passes them on; "pictures" [B, W, H, W', 3] where there are any."""
         return windows.tensors() | ({} if self.pictures is None else {"pictures": self.pictures[windows.frames]})
 
-    def _goal_frames(self, end: np.ndarray, last: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _goal_frames(
+        self, end: np.ndarray, last: np.ndarray, change: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
         """Draw the frames [B, F] that make the goal: the episode's end, or a later frame, uniformly."""
         c = self.config
-        farthest = np.minimum(last, end + c.horizon) if c.horizon else last
-        goal = np.minimum(end + 1 + np.floor(rng.random(len(end)) * (farthest - end)).astype(np.int64), last)
+        before = end
+        if c.changed_share:
+            before = np.where((change <= last) & (rng.random(len(end)) < c.changed_share), change - 1, end)
+        farthest = np.minimum(last, before + c.horizon) if c.horizon else last
+        goal = np.minimum(before + 1 + np.floor(rng.random(len(end)) * (farthest - before)).astype(np.int64), last)
         goal = np.where(rng.random(len(end)) < c.final_share, last, goal)
         return np.maximum(goal[:, None] + np.arange(1 - c.goal_frames, 1), end[:, None])
 
