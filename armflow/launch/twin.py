@@ -13,6 +13,7 @@ from armflow.robot.errors import StackError, ValueRangeError
 if TYPE_CHECKING:
     from armflow.launch.twin_build import Built
     from armflow.launch.twin_clip import Clip, HandPath
+    from armflow.planning.dynamics.types import DynamicsModel
 
 __all__ = ["Twin", "TwinOptionsError"]
 
@@ -71,11 +72,7 @@ class Twin:
         from armflow.launch.twin_pictures import beside
 
         torch.set_num_threads(self.threads)
-        model = None
-        if hand is not None:
-            from armflow.launch.twin_motion import load_model
-
-            model = load_model(self.model, self.category or clip.category)
+        model = None if hand is None else self._model(clip)
         built = build(clip, self, index, rng=np.random.default_rng(self.seed))
         folder = make_folder(self.out)
         _write_gaussians(folder, built)
@@ -83,7 +80,7 @@ class Twin:
         report = self._report(clip, built, score(built))
         _write_report(folder, report)
         _tell(report)
-        if hand is not None:
+        if hand is not None and model is not None:
             from armflow.launch.twin_film import film
 
             report["motion"] = film(clip, built, hand, model, self, index, folder)
@@ -128,6 +125,11 @@ class Twin:
         if index > len(clip.stamps) - 2:
             raise ValueRangeError("--start", self.start, "before the last frame")
         return HandPath(clip.hand.states[index:], clip.hand.period)
+
+    def _model(self, clip: "Clip") -> "DynamicsModel":
+        from armflow.launch.twin_motion import load_model
+
+        return load_model(self.model, self.category or clip.category)
 
     def _report(self, clip: "Clip", built: "Built", views: dict[str, Any]) -> dict[str, Any]:
         from armflow.launch.doctor import hardware, versions

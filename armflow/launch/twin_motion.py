@@ -36,7 +36,6 @@ __all__ = [
 
 AROUND = 8  # px about the object, recorded or drawn, that are compared
 TOUCH = 0.03  # m from the object within which the hand may touch it
-SCORES = ("psnr", "ssim", "iou")
 
 
 class TwinMotionError(StackError):
@@ -161,7 +160,7 @@ def compare(built: Built, frame: RGBDFrame, twins: Mapping[str, GaussianObject],
     near = near if near.any() else np.ones_like(near)  # all is hidden by the hand
     truth = frame.rgb / 255.0
     scores = {
-        name: dict(zip(SCORES, (psnr(p, truth, near), ssim(p, truth, near), mask_iou(seen[name], mask)), strict=True))
+        name: {"psnr": psnr(p, truth, near), "ssim": ssim(p, truth, near), "iou": mask_iou(seen[name], mask)}
         for name, (p, _) in painted.items()
     }
     drawn = {name: np.rint(255.0 * picture.clip(0.0, 1.0)).astype(np.uint8) for name, (picture, _) in painted.items()}

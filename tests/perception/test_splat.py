@@ -175,11 +175,18 @@ def test_without_cuda_the_compiled_rasteriser_is_chosen_and_gsplat_says_why_not(
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_gsplat_draws_the_same():
+def test_gsplat_draws_the_same_with_the_same_gradients():
     pytest.importorskip("gsplat")
-    splats = Splats(*(t.detach().float() for t in ball(80)))
-    image = splat_cuda(Splats(*(t.cuda() for t in splats)), view()).cpu()
-    torch.testing.assert_close(image, splat(splats, view()), atol=5e-3, rtol=0.0)  # alpha may reach 0.999 there
+    here = Splats(*(t.detach().float().requires_grad_() for t in ball(80)))
+    there = Splats(*(t.detach().cuda().requires_grad_() for t in here))
+    images = splat(here, view()), splat_cuda(there, view()).cpu()
+    torch.testing.assert_close(*images, atol=5e-3, rtol=0.0)  # alpha may reach 0.999 there
+    weights = torch.rand(29, 37, 5, generator=torch.Generator().manual_seed(0))
+    wanted, found = (
+        torch.autograd.grad((image * weights).sum(), s) for image, s in zip(images, (here, there), strict=True)
+    )
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert (ours.cpu() - theirs).abs().max() < 0.02 * theirs.abs().max()
 
 
 def frame() -> tuple[RGBDFrame, np.ndarray]:
@@ -208,6 +215,26 @@ def test_refining_brings_the_picture_closer():
     before, after = (psnr(render(g, View.of(shot)).rgb, shot.rgb / 255.0) for g in (start, result.gaussians))
     assert after > before + 5.0
     assert result.losses[-1] < 0.5 * result.losses[0]
+
+
+def test_what_may_be_hidden_is_not_refined_away():
+    shot, mask = frame()
+    start, half = gaussians_from_frames([shot], [mask]), mask.copy()
+    half[:, 16:] = False  # something stands before the right half
+    config = RefineConfig(steps=60)
+    kept, lost = (refine(start, [shot], [half], config, hidden=hidden).gaussians for hidden in ([mask & ~half], None))
+    right = [render(g, View.of(shot)).alpha[6:18, 19:24].mean() for g in (kept, lost)]
+    assert right[0] > 0.9
+    assert right[1] < 0.3
+
+
+def test_refining_does_not_depend_on_where_the_world_is():
+    shot, mask = frame()
+    T = RigidTransform.from_translation([5.0, -3.0, 1.0])
+    there = RGBDFrame(shot.rgb, shot.depth, shot.K, T * shot.T_world_camera, 0.0)
+    config = RefineConfig(steps=10)
+    here, moved = (refine(gaussians_from_frames([f], [mask]), [f], [mask], config).losses for f in (shot, there))
+    assert moved == pytest.approx(here, rel=0.05)  # middles are float32, and steps follow signs of gradients
 
 
 def test_refining_without_frames_or_with_a_wrong_mask_is_refused():
