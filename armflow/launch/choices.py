@@ -8,6 +8,7 @@ from armflow.robot.errors import ChoiceError
 __all__ = [
     "ALL_TASKS",
     "CONTROLLER_NAMES",
+    "PLANNERS",
     "SOFT_ARMS",
     "SOLVERS",
     "TASKS",
@@ -26,8 +27,10 @@ SOFT_ARMS = {"RopeShape": "xarm6"}
 """Tasks with things that bend, with the arm that each brings."""
 _WITHOUT_HAND = ("xarm6_pusher",)  # arms for their own task only
 ALL_TASKS = (*TASKS, *OWN_ARMS, *SOFT_ARMS)
-CONTROLLER_NAMES = ("flow", "oracle", "random", "hold", "beso", "policy", "mppi")
+CONTROLLER_NAMES = ("flow", "oracle", "random", "hold", "beso", "policy", "mppi", "scripted", "mppi-simulator")
 SOLVERS = ("banded", "cvxpy")
+PLANNERS = ("full", "quick", "random")
+"""How much `mppi` searches: full, quick, or as many samples as full without learning from them (random shooting)."""
 
 
 def arm_names() -> tuple[str, ...]:

@@ -24,7 +24,7 @@ class ControllerOptions:
 
     Attributes:
         solver: "banded" (the banded solver) or "cvxpy" (the readable reference).
-        planner: How much `mppi` searches, one of `shape_controllers.PLANNERS`.
+        planner: How much `mppi` searches, one of `choices.PLANNERS`.
         policy: Checkpoint and sampler of a learned policy.
     """
 
@@ -123,6 +123,19 @@ def _make_mppi(world: Any, rng: np.random.Generator, options: ControllerOptions)
     return make_mppi(world, rng, options.planner)
 
 
+def _make_scripted(world: Any, rng: np.random.Generator, options: ControllerOptions) -> Controller:
+    from armflow.launch.shape_controllers import make_scripted
+
+    return make_scripted(world, rng)
+
+
+def _make_simulator(world: Any, rng: np.random.Generator, options: ControllerOptions) -> Controller:
+    """Plans with the true simulator, and is named so: a ceiling, never a result."""
+    from armflow.launch.shape_controllers import make_simulator
+
+    return make_simulator(world, rng, options.planner)
+
+
 Factory = Callable[[Any, np.random.Generator, ControllerOptions], Controller]
 CONTROLLERS: dict[str, Factory] = {
     "flow": _make_flow,
@@ -132,9 +145,11 @@ CONTROLLERS: dict[str, Factory] = {
     "beso": _make_learned("beso"),
     "policy": _make_learned(None),
     "mppi": _make_mppi,
+    "scripted": _make_scripted,
+    "mppi-simulator": _make_simulator,
 }
 
-NEED_GRIPPER = ("flow", "oracle", "mppi")
+NEED_GRIPPER = ("flow", "oracle", "mppi", "scripted", "mppi-simulator")
 LEARNED = ("beso", "policy")  # for tasks that tell state and goal in numbers
 
 

@@ -11,7 +11,7 @@ from scipy.spatial.transform import RigidTransform
 from armflow.perception.flow import Flow3D
 from armflow.perception.frame import RGBDFrame
 
-__all__ = ["STRIP_HEIGHT", "Caption", "View", "compose", "draw_flow", "draw_inset", "draw_points"]
+__all__ = ["STRIP_HEIGHT", "Caption", "View", "compose", "draw_flow", "draw_goal", "draw_inset", "draw_points"]
 
 STRIP_HEIGHT = 116  # px
 MARGIN = 14  # px
@@ -20,6 +20,7 @@ INK, DIM = (236, 239, 244), (150, 160, 175)
 PAPER = (24, 28, 36)
 GOOD, BAD, BUSY = (126, 217, 140), (255, 121, 108), (245, 201, 100)
 TRACKED = (64, 224, 255)
+GOAL = (255, 140, 60)
 SHIFT = 4  # binary places of a pixel coordinate given to OpenCV
 TRAILS = 48  # most paths drawn; more would hide the object
 
@@ -71,9 +72,20 @@ def draw_flow(image: np.ndarray, view: View, flow: Flow3D) -> None:
 
 def draw_points(image: np.ndarray, view: View, points_world: np.ndarray) -> None:
     """Draw tracked points [N, 3] m as dots into image [H, W, 3]."""
+    _dots(image, view, points_world, TRACKED)
+
+
+def draw_goal(image: np.ndarray, view: View, points_world: np.ndarray) -> None:
+    """Draw a goal cloud [P, 3] m faintly into image [H, W, 3]."""
+    layer = image.copy()
+    _dots(layer, view, points_world, GOAL)
+    cv2.addWeighted(layer, 0.6, image, 0.4, 0.0, dst=image)
+
+
+def _dots(image: np.ndarray, view: View, points_world: np.ndarray, color: tuple[int, int, int]) -> None:
     pixels, front = view.project(points_world)
     for pixel in _fixed(pixels[front]).tolist():
-        cv2.circle(image, pixel, 32, TRACKED, -1, cv2.LINE_AA, SHIFT)
+        cv2.circle(image, pixel, 32, color, -1, cv2.LINE_AA, SHIFT)
 
 
 def draw_inset(image: np.ndarray, frame: RGBDFrame) -> None:

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from armflow.launch.choices import ALL_TASKS, CONTROLLER_NAMES, SOLVERS, TASKS, arm_for, arm_names, pick, pick_many
+from armflow.launch.choices import (
+    ALL_TASKS,
+    CONTROLLER_NAMES,
+    PLANNERS,
+    SOLVERS,
+    TASKS,
+    arm_for,
+    arm_names,
+    pick,
+    pick_many,
+)
 from armflow.launch.cluster import ClusterOption, job_runner
 from armflow.launch.files import append_line, make_folder, write_json
 from armflow.launch.policy_options import PolicyOptions
@@ -29,11 +39,13 @@ class Evaluate:
     """Run many seeds of tasks on arms, and write report.html, report.json and videos."""
 
     task: tuple[str, ...] = ("all",)
-    """Any of Push, PickPlace, InsertPen, HangMug, Pour, OpenDrawer, or all of these; BlockPush, PlayTable."""
+    """Any of Push, PickPlace, InsertPen, HangMug, Pour, OpenDrawer, or all of these; BlockPush, PlayTable; RopeShape,
+    ClothLift, ClothFold, PlushPlace, BoxClose."""
     arm: tuple[str, ...] = ("auto",)
     """Any of panda, iiwa, xarm6, xarm7, ur5, so101, or all; YAML files that describe arms; or auto, the task's own."""
     controller: str = "flow"
-    """What drives the arm: flow, oracle (reads the truth), random, hold, beso, or policy (any --checkpoint)."""
+    """What drives the arm: flow, oracle (flow with the truth as eyes), random, hold, beso, policy (any --checkpoint);
+    for things that bend: mppi, scripted, mppi-simulator (the true simulator as model)."""
     episodes: int = 20
     """Episodes of each task on each arm; their seeds count up from --seed."""
     seed: int = 0
@@ -45,6 +57,8 @@ class Evaluate:
     policy: Annotated[PolicyOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PolicyOptions)
     solver: str = "banded"
     """Trajectory solver: banded, or cvxpy (the slow reference)."""
+    planner: str = "full"
+    """How much mppi searches: full, quick, or random (as many samples as full, but none learns from another)."""
     camera_size: tuple[int, int] = (320, 240)
     """Width and height of the controller's camera, px."""
     no_noise: bool = False
@@ -60,7 +74,7 @@ class Evaluate:
         """Every episode asked for, in order.
 
         Raises:
-            ChoiceError: An unknown task, arm, controller or solver.
+            ChoiceError: An unknown task, arm, controller, solver or planner.
             ValueRangeError: Not one episode, or not one process.
             ClusterError: A cluster, without Ray.
         """
@@ -73,6 +87,7 @@ class Evaluate:
         arms = arm_names() if "all" in self.arm else self.arm
         controller = pick("controller", self.controller, CONTROLLER_NAMES)
         solver = pick("solver", self.solver, SOLVERS)
+        planner = pick("planner", self.planner, PLANNERS)
         return [
             EpisodeSpec(
                 task,
@@ -83,6 +98,7 @@ class Evaluate:
                 self.camera_size,
                 not self.no_noise,
                 self.max_seconds,
+                planner=planner,
                 policy=self.policy,
             )
             for task in pick_many("task", self.task, ALL_TASKS, TASKS)
@@ -222,9 +238,9 @@ def _check_same_settings(folder: Path, options: Evaluate) -> None:
     """Refuse to mix results of different settings in one folder.
 
     Raises:
-        ValueRangeError: The folder holds a run with another solver, camera, noise or time.
+        ValueRangeError: The folder holds a run with another solver, planner, camera, noise or time.
     """
-    names = ("solver", "camera_size", "no_noise", "max_seconds", "policy")
+    names = ("solver", "planner", "camera_size", "no_noise", "max_seconds", "policy")
     wanted = json.loads(json.dumps({name: asdict(options)[name] for name in names}))
     path = folder / "settings.json"
     if path.exists():

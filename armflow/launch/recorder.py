@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from armflow.launch.drawing import Caption, View, compose, draw_flow, draw_inset, draw_points
+from armflow.launch.drawing import Caption, View, compose, draw_flow, draw_goal, draw_inset, draw_points
 from armflow.launch.runner import Outcome
 from armflow.launch.video import VideoWriter
 from armflow.perception.frame import Camera
@@ -75,6 +75,8 @@ class Recorder:
         image, view = frame.rgb.copy(), View(frame.K, frame.T_world_camera)
         overlay = self._controller.overlay() if hasattr(self._controller, "overlay") else None
         if flow and overlay is not None:
+            if overlay.goal_world is not None:
+                draw_goal(image, view, overlay.goal_world)
             if overlay.predicted is not None:
                 draw_flow(image, view, overlay.predicted)
             if overlay.tracked_world is not None:

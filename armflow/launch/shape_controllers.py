@@ -8,12 +8,10 @@ import numpy as np
 from armflow.robot.errors import ChoiceError
 
 if TYPE_CHECKING:
+    from armflow.planning.mppi.config import MPPIConfig
     from armflow.planning.mppi.controller import ShapeController
 
-__all__ = ["PLANNERS", "make_mppi"]
-
-PLANNERS = ("full", "quick", "random")
-"""How much is searched: full, quick, or as many samples as full without learning from them (random shooting)."""
+__all__ = ["make_mppi", "make_scripted", "make_simulator"]
 
 
 def make_mppi(world: Any, rng: np.random.Generator, planner: str) -> "ShapeController":
@@ -28,34 +26,56 @@ def make_mppi(world: Any, rng: np.random.Generator, planner: str) -> "ShapeContr
         ChoiceError: The task has nothing that bends.
     """
     from armflow.planning.dynamics.load import shipped_dynamics
+    from armflow.planning.mppi.controller import ShapeController
     from armflow.planning.mppi.foresight import DynamicsForesight
+    from armflow.planning.mppi.planner import ShapePlanner
+    from armflow.planning.mppi.watch import CameraWatcher
 
-    category = _category(world)
-    model = world.arm.model
-    foresight = DynamicsForesight(shipped_dynamics(category), category, tip=model.gripper.tip)
-    return _controller(model, foresight, category, rng, planner)
+    category, arm = _category(world), world.arm.model
+    foresight = DynamicsForesight(shipped_dynamics(category), category, tip=arm.gripper.tip)
+    config = _search(planner)
+    first = ShapePlanner(arm, foresight, rng=rng, config=config)
+    again = ShapePlanner(arm, foresight, rng=rng, config=replace(config, samples=16, rounds=2, contacts=1))
+    return ShapeController(arm, first, CameraWatcher(arm, category, rng=rng), rng=rng, refine=again)
+
+
+def make_scripted(world: Any, rng: np.random.Generator) -> "ShapeController":
+    """What has the farthest to go is carried straight to its place; no model, the same eyes as `mppi`."""
+    from armflow.planning.mppi.controller import ShapeController
+    from armflow.planning.mppi.straight import StraightPlanner
+    from armflow.planning.mppi.watch import CameraWatcher
+
+    category, arm = _category(world), world.arm.model
+    return ShapeController(arm, StraightPlanner(arm, rng=rng), CameraWatcher(arm, category, rng=rng), rng=rng)
+
+
+def make_simulator(world: Any, rng: np.random.Generator, planner: str) -> "ShapeController":
+    """MPPI with the true simulator as model and eyes, and named so: a ceiling, never a result."""
+    from armflow.launch.shape_truth import SimulatorForesight, TruthWatcher
+    from armflow.planning.mppi.controller import ShapeController, ShapeControllerConfig
+    from armflow.planning.mppi.planner import ShapePlanner
+
+    _category(world)
+    arm, watcher = world.arm.model, TruthWatcher(world, rng=rng)
+    config = _search(planner)
+    search = ShapePlanner(arm, SimulatorForesight(world, watcher), rng=rng, config=config)
+    whole = ShapeControllerConfig(steps=config.steps, hold_steps=config.steps)  # nothing to correct on the way
+    return ShapeController(arm, search, watcher, rng=rng, config=whole)
+
+
+def _search(planner: str) -> "MPPIConfig":
+    from armflow.planning.mppi.config import PRESETS
+
+    return replace(PRESETS["full"], update=False) if planner == "random" else PRESETS[planner]
 
 
 def _category(world: Any) -> str:
     """What bends in a world, by the word that its instruction uses."""
+    from armflow.launch.choices import SOFT_ARMS
     from armflow.planning.dynamics.adapt import CATEGORIES
 
     words = world.instruction.lower().split()
     found = [category for category in CATEGORIES if category in words]
     if not found or not hasattr(world, "goal_points"):
-        from armflow.launch.choices import SOFT_ARMS
-
         raise ChoiceError("task for this controller", world.task.name, SOFT_ARMS)
     return found[0]
-
-
-def _controller(arm: Any, foresight: Any, category: str, rng: np.random.Generator, planner: str) -> "ShapeController":
-    from armflow.planning.mppi.config import PRESETS
-    from armflow.planning.mppi.controller import ShapeController
-    from armflow.planning.mppi.planner import ShapePlanner
-    from armflow.planning.mppi.watch import CameraWatcher
-
-    config = replace(PRESETS["full"], update=False) if planner == "random" else PRESETS[planner]
-    first = ShapePlanner(arm, foresight, rng=rng, config=config)
-    again = ShapePlanner(arm, foresight, rng=rng, config=replace(config, samples=16, rounds=2, contacts=1))
-    return ShapeController(arm, first, CameraWatcher(arm, category, rng=rng), rng=rng, refine=again)

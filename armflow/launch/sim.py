@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from armflow.launch.choices import ALL_TASKS, CONTROLLER_NAMES, SOLVERS, arm_for, pick
+from armflow.launch.choices import ALL_TASKS, CONTROLLER_NAMES, PLANNERS, SOLVERS, arm_for, pick
 from armflow.launch.evaluate import check_counts
 from armflow.launch.files import make_folder
 from armflow.launch.policy_options import PolicyOptions
@@ -25,11 +25,13 @@ class Sim:
     """Run a few episodes of one task in simulation, with a video of each and a report."""
 
     task: str = "PickPlace"
-    """One of Push, PickPlace, InsertPen, HangMug, Pour, OpenDrawer, BlockPush, PlayTable."""
+    """One of Push, PickPlace, InsertPen, HangMug, Pour, OpenDrawer; BlockPush, PlayTable; for things that bend:
+    RopeShape, ClothLift, ClothFold, PlushPlace, BoxClose."""
     arm: str = "auto"
     """One of panda, iiwa, xarm6, xarm7, ur5, so101, a YAML file that describes an arm, or auto (the task's own)."""
     controller: str = "flow"
-    """What drives the arm: flow, oracle (reads the truth), random, hold, beso, or policy (any --checkpoint)."""
+    """What drives the arm: flow, oracle (flow with the truth as eyes), random, hold, beso, policy (any --checkpoint);
+    for things that bend: mppi, scripted, mppi-simulator (the true simulator as model)."""
     seed: int = 0
     """Seed of the first episode; the others count up from it."""
     episodes: int = 1
@@ -39,6 +41,8 @@ class Sim:
     policy: Annotated[PolicyOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PolicyOptions)
     solver: str = "banded"
     """Trajectory solver: banded, or cvxpy (the slow reference)."""
+    planner: str = "full"
+    """How much mppi searches: full, quick, or random (as many samples as full, but none learns from another)."""
     camera_size: tuple[int, int] = (320, 240)
     """Width and height of the controller's camera, px."""
     no_noise: bool = False
@@ -52,7 +56,7 @@ class Sim:
         """Every episode asked for, in order.
 
         Raises:
-            ChoiceError: An unknown task, arm, controller or solver.
+            ChoiceError: An unknown task, arm, controller, solver or planner.
             ValueRangeError: A number out of its range.
         """
         from armflow.launch.episode import EpisodeSpec
@@ -70,6 +74,7 @@ class Sim:
                 noise=not self.no_noise,
                 max_seconds=self.max_seconds,
                 gui=self.gui,
+                planner=pick("planner", self.planner, PLANNERS),
                 policy=self.policy,
             )
             for seed in range(self.seed, self.seed + self.episodes)

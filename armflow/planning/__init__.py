@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 from armflow.robot.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from armflow.planning.controller import FlowController, FlowControllerConfig, Overlay
+    from armflow.planning.controller import FlowController, FlowControllerConfig
     from armflow.planning.flow_model.goal_flow import FlowModel, GoalFlow, GoalFlowConfig
     from armflow.planning.optimize import OptimizeConfig, Trajectory, plan_joint_path, plan_pose_path
+    from armflow.planning.overlay import Overlay
     from armflow.planning.planner import Plan, Planner, PlannerConfig, Refusal
     from armflow.planning.scene import Candidate, Scene, Verdict
 
 _HOMES = {
-    "controller": ("FlowController", "FlowControllerConfig", "Overlay"),
+    "controller": ("FlowController", "FlowControllerConfig"),
     "flow_model.goal_flow": ("FlowModel", "GoalFlow", "GoalFlowConfig"),
     "optimize": ("OptimizeConfig", "Trajectory", "plan_joint_path", "plan_pose_path"),
+    "overlay": ("Overlay",),
     "planner": ("Plan", "Planner", "PlannerConfig", "Refusal"),
     "scene": ("Candidate", "Scene", "Verdict"),
 }

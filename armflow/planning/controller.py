@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from armflow.perception.flow import Flow3D
 from armflow.perception.instruction import parse_instruction
 from armflow.perception.observation import Observation
 from armflow.perception.track import PointTracker
@@ -20,6 +19,7 @@ from armflow.planning.flow_model.goal_flow import FlowModel, GoalFlow
 from armflow.planning.look import CameraEyes, Eyes, build_scene, robot_capsules
 from armflow.planning.motion import Segment, held, ramp
 from armflow.planning.outcome import judge_outcome
+from armflow.planning.overlay import Overlay
 from armflow.planning.planner import Plan, Planner, PlannerConfig, Refusal
 from armflow.planning.scene import Verdict
 from armflow.planning.verify.monitor import Monitor
@@ -27,7 +27,7 @@ from armflow.robot.chunk import ActionChunk
 from armflow.robot.model import RobotModel
 from armflow.robot.stopwatch import timed
 
-__all__ = ["FlowController", "FlowControllerConfig", "Overlay"]
+__all__ = ["FlowController", "FlowControllerConfig"]
 
 _log = logging.getLogger(__name__)
 _Script = Generator[ActionChunk, Observation, None]
@@ -49,23 +49,6 @@ class FlowControllerConfig:
     chunk_rows: int = 5
     attempts: int = 4
     lost_opening: float = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Overlay:
-    """What a video may draw over the camera view.
-
-    Attributes:
-        predicted: Flow of the running plan, or None between plans.
-        tracked_world: [N, 3] tracked points, m, or None.
-        stage: Label of the running segment.
-        verdict: The newest verdict in words.
-    """
-
-    predicted: Flow3D | None
-    tracked_world: np.ndarray | None
-    stage: str
-    verdict: str
 
 
 class _Interrupted(Exception):  # noqa: N818 - a signal between stages, never seen outside

@@ -1,7 +1,7 @@
 """`ShapeController`: look, plan a touch, carry it out in short chunks with replanning, let go, look again.
 
 The episode is one generator, as in `planning.controller`: observations in, chunks out, in the order in which things
-happen. The plan is a contact and the hand's path after it (`ShapePlanner`); while the hand holds on, each look gives a
+happen. The plan is a contact and the hand's path after it (`TouchPlanner`); while the hand holds on, each look gives a
 new plan that starts from the rest of the last one, until none is better than letting go.
 """
 
@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from armflow.perception.flow import Flow3D
 from armflow.perception.observation import Observation
 from armflow.perception.particles import ShapeState
 from armflow.planning.motion import ramp
 from armflow.planning.mppi.arm_motion import follow, poses, travel
-from armflow.planning.mppi.planner import HandPlan, ShapePlanner
+from armflow.planning.mppi.planner import HandPlan, TouchPlanner
 from armflow.planning.mppi.watch import Watcher
+from armflow.planning.overlay import Overlay
 from armflow.planning.planner import Refusal
 from armflow.robot.chunk import ActionChunk
 from armflow.robot.errors import StackError
@@ -64,11 +66,11 @@ class ShapeController:
     def __init__(
         self,
         arm: RobotModel,
-        planner: ShapePlanner,
+        planner: TouchPlanner,
         watcher: Watcher,
         *,
         rng: np.random.Generator,
-        refine: ShapePlanner | None = None,
+        refine: TouchPlanner | None = None,
         config: ShapeControllerConfig | None = None,
     ) -> None:
         """Take the arm, its planner and its eyes.
@@ -92,6 +94,9 @@ class ShapeController:
         self._instruction = instruction
         self._script: _Script | None = None
         self._status, self._stamp = "looking", 0.0
+        self._seen: ShapeState | None = None
+        self._goal = np.zeros((0, 3))
+        self._running: HandPlan | None = None
         self.timings.clear()
         self.events.clear()
         self.replans = 0
@@ -114,6 +119,17 @@ class ShapeController:
     def status(self) -> str:
         """The newest event in words."""
         return self._status
+
+    def overlay(self) -> Overlay:
+        """What the controller sees and predicts at this moment, and where the object shall be."""
+        points = None if self._seen is None else self._seen.points_world
+        flow, plan = None, self._running
+        if plan is not None:
+            visible = np.ones(plan.predicted_world.shape[:2], bool)
+            flow = Flow3D(plan.predicted_world, visible, plan.dt)
+        return Overlay(
+            flow, points, "hold" if plan is not None else "move", self._status, self._goal if len(self._goal) else None
+        )
 
     def _say(self, sentence: str) -> None:
         self._status = sentence
@@ -158,6 +174,7 @@ class ShapeController:
         """The object's particles and its Chamfer distance to the goal, m."""
         with timed(self.timings, "perceive"):
             state = self._watcher.start(observation) if first else self._watcher.update(observation)
+        self._seen = state
         return state, self._planner.objective(state, self._goal).distance(state.points_world)
 
     def _objection(self, plan: HandPlan | Refusal) -> str:
@@ -182,6 +199,7 @@ class ShapeController:
             observation = yield from self._squeeze(0.0)
             self._look(observation, first=False)  # what the fingers took is known before it moves
         observation = yield from self._hold_on(plan, observation)
+        self._running = None
         if grasp:
             observation = yield from self._squeeze(1.0)
         return (yield from self._withdraw())
@@ -190,6 +208,7 @@ class ShapeController:
         """Carry a plan out a few steps at a time; each look makes a new one from what is left of it."""
         config, done = self._config, 0
         while done < config.hold_steps:
+            self._running = plan
             rows = self._rows(plan, observation.q)
             if isinstance(rows, Refusal):
                 self._say(f"letting go: {rows.reason}")

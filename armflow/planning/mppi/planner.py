@@ -13,11 +13,11 @@ from armflow.planning.mppi.config import HandLimits, MPPIConfig
 from armflow.planning.mppi.contacts import Contact, ContactConfig, find_contacts
 from armflow.planning.mppi.objective import CostConfig, Objective
 from armflow.planning.mppi.paths import shift
-from armflow.planning.mppi.search import Solution, Start, search
+from armflow.planning.mppi.search import Start, search
 from armflow.planning.planner import Refusal
 from armflow.robot.model import RobotModel
 
-__all__ = ["Foresight", "HandPlan", "Predict", "ShapePlanner", "hand_limits"]
+__all__ = ["Foresight", "HandPlan", "Predict", "ShapePlanner", "TouchPlanner", "hand_limits"]
 
 Predict = Callable[[np.ndarray, np.ndarray, np.ndarray], torch.Tensor]
 """Particles [B, T, N, 3] m after hand paths [B, T + 1, 3] m at orientations [B, 4] wxyz with closed [B] fingers."""
@@ -44,8 +44,7 @@ class HandPlan:
         dt: Length of a step, s.
         cost: Predicted cost, m.
         still: Cost of leaving the object where it is, m.
-        predicted_world: [T, N, 3] particles on the way, m.
-        search: What the search says about itself.
+        predicted_world: [T + 1, N, 3] particles now and on the way, m.
     """
 
     contact: Contact
@@ -55,12 +54,29 @@ class HandPlan:
     cost: float
     still: float
     predicted_world: np.ndarray
-    search: Solution
 
     @property
     def gain(self) -> float:
         """How much less it costs than leaving the object alone, m."""
         return self.still - self.cost
+
+
+class TouchPlanner(Protocol):
+    """Plans one touch at a time that brings an object closer to a goal cloud."""
+
+    def objective(self, state: ShapeState, goal: np.ndarray) -> Objective:
+        """The cost of motions of this object towards a goal [P, 3], m."""
+        ...
+
+    def plan(self, state: ShapeState, goal: np.ndarray, q: np.ndarray) -> HandPlan | Refusal:
+        """Choose a contact and a path after it, with the joints at q [D], rad."""
+        ...
+
+    def follow_up(
+        self, plan: HandPlan, state: ShapeState, goal: np.ndarray, q: np.ndarray, done: int
+    ) -> HandPlan | Refusal:
+        """Plan on with the contact that the hand has, after `done` steps of the last plan."""
+        ...
 
 
 def hand_limits(arm: RobotModel, speed: float = 0.25, margin: float = 0.004) -> HandLimits:
@@ -71,7 +87,7 @@ def hand_limits(arm: RobotModel, speed: float = 0.25, margin: float = 0.004) -> 
 
 
 class ShapePlanner:
-    """Plans one touch at a time that brings an object closer to a goal cloud.
+    """The `TouchPlanner` that searches hand paths with a model of the object.
 
     Attributes:
         config: How to search.
@@ -162,5 +178,6 @@ class ShapePlanner:
         if reach.excess(found.path[None], chosen.rotation[None])[0] > ON_THE_WAY:
             return Refusal("no path that would help is within the arm's reach", final=False)
         motion = predict(found.path[None], chosen.rotation[None], np.ones(1))[0].double().cpu().numpy()
+        motion = np.concatenate([state.points_world[None], motion])
         still = objective.still(state.points_world)
-        return HandPlan(chosen, found.velocities, found.path, self.config.dt, found.cost, still, motion, found)
+        return HandPlan(chosen, found.velocities, found.path, self.config.dt, found.cost, still, motion)
