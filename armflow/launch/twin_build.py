@@ -27,7 +27,8 @@ __all__ = ["Built", "NoObjectError", "build", "crop_about", "hand_mask", "on_bla
 
 SEEN = 0.5  # alpha from which on a pixel shows the object
 LYING = 0.03  # m above the table, within which the lowest part of an object is
-NEAR = 0.06  # m from what was found first, within which the object's other pixels are
+NEAR = 0.06  # m from what has been found, within which the object's other pixels are
+ROUNDS = 3  # of looking for them
 HAND_LOW, HAND_HIGH = (-0.07, -0.1, -0.3), (0.07, 0.1, 0.008)  # m, of a box about the hand; its z points to the tips
 RING = 3  # px around a mask that are neither surely the object's nor surely not
 HOLD_OUT = 3  # views from which on the last one is kept for scoring
@@ -177,12 +178,14 @@ def _whole(
     frames: Mapping[str, RGBDFrame], found: Mapping[str, Detection], colors: ObjectColors
 ) -> dict[str, np.ndarray]:
     """Masks with the pieces that segmentation has parted from the object, such as what shows below a hand."""
-    tree = cKDTree(np.concatenate([one.state.points_world for one in found.values()]))
-    masks = {}
-    for name, frame in frames.items():
-        points = np.nan_to_num(back_project(frame), nan=1e3)
-        near = np.isfinite(tree.query(points, distance_upper_bound=NEAR)[0])
-        masks[name] = colors.mask(frame.rgb, near) | (found[name].mask if name in found else False)
+    places = {name: back_project(frame) for name, frame in frames.items()}
+    masks = {name: found[name].mask if name in found else np.zeros(f.depth.shape, bool) for name, f in frames.items()}
+    for _ in range(ROUNDS):
+        known = np.concatenate([places[name][mask] for name, mask in masks.items()])
+        tree = cKDTree(known[np.isfinite(known).all(axis=1)])
+        for name, frame in frames.items():
+            gaps = tree.query(np.nan_to_num(places[name], nan=1e3), distance_upper_bound=NEAR)[0]
+            masks[name] = masks[name] | colors.mask(frame.rgb, np.isfinite(gaps))
     return masks
 
 
@@ -197,7 +200,7 @@ def on_black(frame: RGBDFrame, mask: np.ndarray) -> np.ndarray:
 
 
 def score(built: Built) -> dict[str, dict[str, Any]]:
-    """How the twin looks from every camera: PSNR and SSIM over the object's surroundings on black, and mask IoU."""
+    """How the twin looks from every camera: PSNR and SSIM on black, and mask IoU, less what a hand hides."""
     rows = {}
     for name, frame in built.frames.items():
         mask = built.masks[name]
@@ -205,11 +208,12 @@ def score(built: Built) -> dict[str, dict[str, Any]]:
             continue
         picture, part = render(built.gaussians, View.of(frame)), crop_about(mask)
         mine, theirs = picture.rgb[part], on_black(frame, mask)[part]
+        open_view = mask | ~built.hands[name]
         rows[name] = {
             "used": name in built.used,
-            "psnr": round(psnr(mine, theirs), 3),
-            "ssim": round(ssim(mine, theirs), 4),
-            "iou": round(mask_iou(picture.alpha > SEEN, mask), 4),
+            "psnr": round(psnr(mine, theirs, open_view[part]), 3),
+            "ssim": round(ssim(mine, theirs, open_view[part]), 4),
+            "iou": round(mask_iou(picture.alpha > SEEN, mask, open_view), 4),
         }
     return rows
 

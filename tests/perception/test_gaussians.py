@@ -292,3 +292,23 @@ def test_a_file_that_is_not_there_or_cannot_be_written_is_named(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FormatError, match="cannot be written"):
         write_ply(tmp_path / "file" / "a.ply", cloud())
+
+
+def test_the_splat_is_what_public_converters_make_of_the_ply(tmp_path: Path):
+    """Scales through exp, opacity through the logistic function, colour through the zeroth harmonic, turns by 128."""
+    write_ply(tmp_path / "a.ply", cloud())
+    write_splat(tmp_path / "a.splat", cloud())
+    head, body = (tmp_path / "a.ply").read_bytes().split(b"end_header\n", 1)
+    names = [line.split()[-1] for line in head.decode().splitlines() if line.startswith("property float")]
+    rows = dict(zip(names, np.frombuffer(body, "<f4").reshape(50, len(names)).T.astype(float), strict=True))
+    scales, turns = (np.stack([rows[f"{name}_{k}"] for k in range(n)], 1) for name, n in (("scale", 3), ("rot", 4)))
+    opacity = 1 / (1 + np.exp(-rows["opacity"]))
+    color = np.stack([0.5 + 0.28209479177387814 * rows[f"f_dc_{k}"] for k in range(3)] + [opacity], 1)
+    order = np.argsort(-np.exp(scales.sum(axis=1)) * opacity)
+    data = np.frombuffer((tmp_path / "a.splat").read_bytes(), "u1").reshape(50, 32)
+    floats = data[:, :24].copy().view("<f4")
+    places = np.stack([rows[axis] for axis in "xyz"], 1)
+    assert floats == pytest.approx(np.hstack([places, np.exp(scales)])[order], rel=1e-5, abs=1e-7)
+    # Converters cut where we round: one step of 255 and of 128 at most.
+    assert np.abs(data[:, 24:28] - 255 * color[order]).max() <= 1.0
+    assert np.abs(data[:, 28:] - (128 * turns + 128).clip(0, 255)[order]).max() <= 1.0
