@@ -23,6 +23,7 @@ BENCHMARKS = {
     "splat": ("splat", "splat_rows"),
     "policies": ("policies", "policy_rows"),
     "dynamics": ("dynamics", "dynamics_rows"),
+    "mppi": ("mppi", "mppi_rows"),
 }
 COLUMNS = ("name", "value", "unit", "bar", "reference", "ok")
 
@@ -36,7 +37,7 @@ class Bench:
     """Measure every speed that the project promises and print it beside its bar."""
 
     only: tuple[str, ...] = ("all",)
-    """Any of ik, limiter, render, envs, optimize, perception, splat, policies, dynamics, or all."""
+    """Any of ik, limiter, render, envs, optimize, perception, splat, policies, dynamics, mppi, or all."""
     json: Path | None = None
     """Also write the rows to this file."""
 

@@ -149,16 +149,24 @@ def farthest_points(points: np.ndarray, count: int) -> np.ndarray:
 
 @nb.njit(cache=True)
 def _farthest(points, count):
-    chosen = np.empty(count, np.int64)
-    away = ((points - points.sum(0) / len(points)) ** 2).sum(1)
-    chosen[0] = np.argmax(away)
+    chosen, away = np.empty(count, np.int64), np.empty(len(points))
+    middle = points.sum(0) / len(points)
+    chosen[0] = _widen(points, middle[0], middle[1], middle[2], away, True)
     away[:] = np.inf
     for k in range(1, count):
-        last, best = points[chosen[k - 1]], 0
-        for i in range(len(points)):
-            step = points[i] - last
-            away[i] = min(away[i], step @ step)
-            if away[i] > away[best]:
-                best = i
-        chosen[k] = best
+        last = points[chosen[k - 1]]
+        chosen[k] = _widen(points, last[0], last[1], last[2], away, False)
     return chosen
+
+
+@nb.njit(cache=True)
+def _widen(points, x, y, z, away, anew):
+    """Bring the squared distances [N] to the chosen up to date with one more at x, y, z; the farthest point."""
+    best, most = 0, -1.0
+    for i in range(len(points)):
+        d = (points[i, 0] - x) ** 2 + (points[i, 1] - y) ** 2 + (points[i, 2] - z) ** 2
+        if anew or d < away[i]:
+            away[i] = d
+        if away[i] > most:
+            best, most = i, away[i]
+    return best

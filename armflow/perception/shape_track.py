@@ -41,7 +41,7 @@ class ShapeTrackerConfig:
     count: int = 250
     neighbours: int = 8
     posts: int = 16
-    rounds: int = 12
+    rounds: int = 10
     projections: int = 8
     pull: float = 0.6
     gate: tuple[float, float] = (0.06, 0.02)
@@ -197,19 +197,15 @@ def _project(points, near, far, free, floor, rounds):
     now = points.copy()
     for _ in range(rounds):
         shift, count = np.zeros_like(now), np.zeros(len(now))
-        _keep_near(now, near[0], near[1], free, shift, count)
+        for e in range(len(near[0])):
+            _correct(now, near[0][e, 0], near[0][e, 1], near[1][e], free, shift, count)
         _keep_far(now, far[0], far[1], free, shift, count)
         for i in range(len(now)):
             if count[i] > 0:
-                now[i] += 1.5 * shift[i] / count[i]
+                for k in range(3):
+                    now[i, k] += 1.5 * shift[i, k] / count[i]
             now[i, 2] = max(now[i, 2], floor)
     return now
-
-
-@numba.njit(cache=True)
-def _keep_near(now, pairs, lengths, free, shift, count):
-    for e in range(len(pairs)):
-        _correct(now, pairs[e, 0], pairs[e, 1], lengths[e], free, shift, count)
 
 
 @numba.njit(cache=True)
@@ -217,22 +213,22 @@ def _keep_far(now, posts, ways, free, shift, count):
     for p in range(len(posts)):
         i = posts[p]
         for j in range(len(now)):
-            gap = now[i] - now[j]
-            if i != j and gap @ gap > ways[p, j] ** 2:
+            x, y, z = now[i, 0] - now[j, 0], now[i, 1] - now[j, 1], now[i, 2] - now[j, 2]
+            if i != j and x * x + y * y + z * z > ways[p, j] ** 2:
                 _correct(now, i, j, ways[p, j], free, shift, count)
 
 
 @numba.njit(cache=True)
 def _correct(now, i, j, length, free, shift, count):
+    """Add to both particles' shifts what brings their distance to `length`."""
     share = free[i] + free[j]
-    if share == 0.0:
+    x, y, z = now[i, 0] - now[j, 0], now[i, 1] - now[j, 1], now[i, 2] - now[j, 2]
+    distance = np.sqrt(x * x + y * y + z * z)
+    if share == 0.0 or distance < 1e-9:
         return
-    gap = now[i] - now[j]
-    distance = np.sqrt(gap @ gap)
-    if distance < 1e-9:
-        return
-    step = gap * ((distance - length) / (distance * share))
-    shift[i] -= free[i] * step
-    shift[j] += free[j] * step
+    scale = (distance - length) / (distance * share)
+    for k, way in enumerate((x, y, z)):
+        shift[i, k] -= free[i] * scale * way
+        shift[j, k] += free[j] * scale * way
     count[i] += free[i]
     count[j] += free[j]

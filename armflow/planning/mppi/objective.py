@@ -40,7 +40,7 @@ class CostConfig:
     height: float = 0.1
     reach: float = 10.0
     points: int = 150
-    matched: int = 64
+    matched: int = 48
     stride: int = 3
 
 

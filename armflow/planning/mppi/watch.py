@@ -20,7 +20,7 @@ _NEAR = 0.08  # m around the particles in which what is seen may belong to the o
 _CLEAR = 0.004  # m above the table below which a reading may be the table's
 _BEHIND = 0.012  # m that a particle may lie behind what is seen in front of it before it counts as hidden
 _CLOSED = 0.5  # opening below which the hand is closing or closed
-_MOST = 1500  # points of a cloud
+_MOST = 900  # points of a cloud
 
 
 class UnseenError(StackError):
