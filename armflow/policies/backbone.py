@@ -83,11 +83,17 @@ class _Block(nn.Module):
         x = x + self.drop(self.out(seen.transpose(1, 2).reshape(x.shape)))
         return x + self.drop(self.down(gelu(self.up(self.norm_mlp(x)))))
 
-    def remember(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values [B, heads, T + 1, width / heads] of tokens [B, T, C], with room for one more."""
-        _, k, v = self.qkv(self.norm_attention(x)).split(x.shape[-1], dim=-1)
-        pad = (0, 0, 0, 1)
-        return nn.functional.pad(self._split(k), pad), nn.functional.pad(self._split(v), pad)
+    def remember(self, x: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """Keys and values [B, heads, T + 1, D] of tokens [B, T, C], with room for one more, and what `forward` gives."""
+        q, k, v = (self._split(part) for part in self.qkv(self.norm_attention(x)).split(x.shape[-1], dim=-1))
+        return _with_room(k, v), self._after(x, _attend(q, k, v, None, 0.0))
+
+    def remember_only(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values as `remember` gives them, where nothing else is needed."""
+        width = x.shape[-1]
+        weight, bias = self.qkv.weight[width:], self.qkv.bias[width:]
+        k, v = nn.functional.linear(self.norm_attention(x), weight, bias).split(width, dim=-1)
+        return _with_room(self._split(k), self._split(v))
 
     def extend(self, x: Tensor, memory: tuple[Tensor, Tensor]) -> Tensor:
         """Map one more token [B, 1, C], given what the block remembers of those before; overwrites the last place."""
@@ -110,6 +116,11 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float
         rows, columns, values = (part.flatten(0, 1) for part in (q, k, v))
         scores = torch.baddbmm(hidden, rows, columns.transpose(1, 2), alpha=q.shape[-1] ** -0.5)
         return (nn.functional.dropout(scores.softmax(dim=-1), dropout) @ values).unflatten(0, q.shape[:2])
+
+
+def _with_room(k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values [B, heads, T, D] as [B, heads, T + 1, D]."""
+    return nn.functional.pad(k, (0, 0, 0, 1)), nn.functional.pad(v, (0, 0, 0, 1))
 
 
 Memory = list[tuple[Tensor, Tensor]]
@@ -135,12 +146,12 @@ class CausalTransformer(nn.Module):
 
     def remember(self, tokens: Tensor) -> Memory:
         """Compute what later tokens need of tokens [B, T, C]; by causality they do not change with what follows."""
+        *early, last = self.blocks
         memory = []
-        for block in self.blocks:
-            memory.append(block.remember(tokens))  # type: ignore[operator]
-            if len(memory) < len(self.blocks):
-                tokens = block(tokens, None, None)
-        return memory
+        for block in early:
+            kept, tokens = block.remember(tokens)  # type: ignore[operator]
+            memory.append(kept)
+        return [*memory, last.remember_only(tokens)]  # type: ignore[operator]
 
     def extend(self, token: Tensor, memory: Memory) -> Tensor:
         """Map one more token [B, 1, C] to its output [B, 1, C]; the memory serves for any number of such tokens."""
