@@ -84,7 +84,7 @@ class _Block(nn.Module):
         return x + self.drop(self.down(gelu(self.up(self.norm_mlp(x)))))
 
     def remember(self, x: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
-        """Keys and values [B, heads, T + 1, D] of tokens [B, T, C], with room for one more, and what `forward` gives."""
+        """Keys and values [B, heads, T + 1, D] for x [B, T, C], with room for one more, and what `forward` gives."""
         q, k, v = (self._split(part) for part in self.qkv(self.norm_attention(x)).split(x.shape[-1], dim=-1))
         return _with_room(k, v), self._after(x, _attend(q, k, v, None, 0.0))
 
