@@ -9,7 +9,7 @@ import numpy as np
 from armflow.robot.arrays import check_shape
 from armflow.robot.errors import ValueRangeError
 
-__all__ = ["CATEGORIES", "MATERIAL", "Ranges", "SoftBody", "Surface"]
+__all__ = ["CATEGORIES", "MATERIAL", "Ranges", "SoftBody", "Surface", "between"]
 
 CATEGORIES = ("rope", "cloth", "plush", "box")
 MATERIAL = ("stiffness", "size", "friction", "mass")  # what `SoftBody.material` tells, in the order of recordings
@@ -64,6 +64,7 @@ class SoftBody:
         faces: [F, 3] triangles, counter-clockwise from outside.
         colors: [F, 3] red, green, blue in 0 to 1.
         two_sided: Whether both sides of a face are seen, as a cloth's are.
+        substeps: Steps of the simulation in one control step.
         material: What was drawn for this scene, by name: stiffness, size, friction, mass, each scaled to about 0 to 1.
     """
 
@@ -76,6 +77,7 @@ class SoftBody:
     colors: np.ndarray
     extra_xml: str = ""
     two_sided: bool = False
+    substeps: int = 10
     material: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -86,3 +88,8 @@ class SoftBody:
         """
         sizes = check_shape("faces", self.faces, "F 3")
         check_shape("colors", self.colors, "F 3", sizes)
+
+
+def between(bounds: tuple[float, float], share: float) -> float:
+    """The value at a share of the way from the first bound to the second."""
+    return bounds[0] + share * (bounds[1] - bounds[0])

@@ -1,5 +1,6 @@
 """A rope: a chain of capsules whose joints resist bending."""
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -7,9 +8,9 @@ import mujoco
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from armflow.envs.deformable.body import MATERIAL, Ranges, SoftBody, Surface
+from armflow.envs.deformable.body import MATERIAL, Ranges, SoftBody, Surface, between
 
-__all__ = ["SEGMENTS", "lay_curve", "rope"]
+__all__ = ["SEGMENTS", "Cord", "draw_cord", "lay_curve", "rope", "tube", "tube_faces"]
 
 SEGMENTS = 24
 SIDES = 8  # of the drawn tube
@@ -23,6 +24,43 @@ LEAST_DAMPING = 2e-5  # N m s / rad
 COLORS = ((0.85, 0.25, 0.2), (0.2, 0.45, 0.8), (0.9, 0.65, 0.15), (0.3, 0.65, 0.35))
 
 
+@dataclass(frozen=True, slots=True)
+class Cord:
+    """A rope before any simulator has it.
+
+    Attributes:
+        step: Length of a segment, m.
+        radius: m.
+        bending: Stiffness, N m^2.
+        density: kg/m^3.
+        friction: Against the table.
+        curve: [SEGMENTS, 3] where each segment starts, x and y, m, and its heading, rad.
+        color: Red, green, blue in 0 to 1.
+        material: As in `SoftBody`.
+    """
+
+    step: float
+    radius: float
+    bending: float
+    density: float
+    friction: float
+    curve: np.ndarray
+    color: tuple[float, float, float]
+    material: dict[str, float]
+
+
+def draw_cord(place: np.ndarray, *, rng: np.random.Generator, ranges: Ranges | None = None) -> Cord:
+    """Draw a rope; arguments as in `rope`."""
+    share = (ranges or Ranges()).draw(("size", "radius", "stiffness", "mass", "friction"), rng=rng)
+    step = between(LENGTH, share["size"]) / SEGMENTS
+    bending = STIFFNESS[0] * (STIFFNESS[1] / STIFFNESS[0]) ** share["stiffness"]
+    curve = lay_curve(SEGMENTS, step, place, rng=rng)
+    color = COLORS[int(rng.integers(len(COLORS)))]
+    sizes = step, between(RADIUS, share["radius"]), bending, between(DENSITY, share["mass"])
+    material = {name: share[name] for name in MATERIAL}
+    return Cord(*sizes, between(FRICTION, share["friction"]), curve, color, material)
+
+
 def rope(place: np.ndarray, *, rng: np.random.Generator, ranges: Ranges | None = None) -> SoftBody:
     """Draw a rope that lies on the table.
 
@@ -34,25 +72,18 @@ def rope(place: np.ndarray, *, rng: np.random.Generator, ranges: Ranges | None =
     Returns:
         The rope, `SEGMENTS` capsules from the first end to the other.
     """
-    share = (ranges or Ranges()).draw(("size", "radius", "stiffness", "mass", "friction"), rng=rng)
-    length, radius = _between(LENGTH, share["size"]), _between(RADIUS, share["radius"])
-    bending = STIFFNESS[0] * (STIFFNESS[1] / STIFFNESS[0]) ** share["stiffness"]
-    step = length / SEGMENTS
-    friction, density = _between(FRICTION, share["friction"]), _between(DENSITY, share["mass"])
-    curve = lay_curve(SEGMENTS, step, place, rng=rng)
-    color = COLORS[int(rng.integers(len(COLORS)))]
-    faces = _tube_faces(SEGMENTS + 3, SIDES)
+    cord = draw_cord(place, rng=rng, ranges=ranges)
+    geom = f'friction="{cord.friction:.4f} 0.005 0.0002" density="{cord.density:.2f}"'
+    faces = tube_faces(SEGMENTS)
     return SoftBody(
         "rope",
         "rope",
-        _chain(
-            curve[0], step, radius, bending / step, f'friction="{friction:.4f} 0.005 0.0002" density="{density:.2f}"'
-        ),
-        partial(_surface, step=step, radius=radius),
-        partial(_lay, headings=curve[:, 2]),
+        _chain(cord.curve[0], cord.step, cord.radius, cord.bending / cord.step, geom),
+        partial(_surface, step=cord.step, radius=cord.radius),
+        partial(_lay, headings=cord.curve[:, 2]),
         faces,
-        np.tile(np.asarray(color), (len(faces), 1)),
-        material={name: share[name] for name in MATERIAL},
+        np.tile(np.asarray(cord.color), (len(faces), 1)),
+        material=cord.material,
     )
 
 
@@ -73,10 +104,6 @@ def lay_curve(count: int, step: float, place: np.ndarray, *, rng: np.random.Gene
         if gaps[far].min() > 3.0 * step:
             middle = starts.mean(axis=0)
             return np.column_stack([starts - middle + place, heading])
-
-
-def _between(bounds: tuple[float, float], share: float) -> float:
-    return bounds[0] + share * (bounds[1] - bounds[0])
 
 
 def _chain(start: np.ndarray, step: float, radius: float, stiffness: float, geom: str) -> str:
@@ -103,29 +130,40 @@ def _lay(model: Any, data: Any, headings: np.ndarray) -> None:
 
 
 def _surface(model: Any, step: float, radius: float) -> Surface:
-    """A tube about the chain's joints, closed by short cones at both ends."""
+    """A tube about the chain's joints."""
     bodies = np.array([mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, f"rope_{k}") for k in range(SEGMENTS)])
-    angles = 2 * np.pi * np.arange(SIDES) / SIDES
-    ring = np.column_stack([np.zeros(SIDES), np.cos(angles), np.sin(angles)])
 
     def vertices(data: Any) -> np.ndarray:
-        turns = data.xmat[bodies].reshape(-1, 3, 3)
-        starts = data.xpos[bodies]
-        end = starts[-1] + step * turns[-1, :, 0]
-        points = np.vstack([starts, end])
-        between = np.concatenate([turns[:1], 0.5 * (turns[1:] + turns[:-1]), turns[-1:]])
-        caps = points[0] - radius * turns[0, :, 0], points[-1] + radius * turns[-1, :, 0]
-        points = np.vstack([caps[0], points, caps[1]])
-        between = np.concatenate([between[:1], between, between[-1:]])
-        sizes = np.full(len(points), radius)
-        sizes[[0, -1]] = 0.35 * radius
-        return (points[:, None] + np.einsum("kij,sj->ksi", between, ring) * sizes[:, None, None]).reshape(-1, 3)
+        return tube(data.xpos[bodies], data.xmat[bodies].reshape(-1, 3, 3), step, radius)
 
     return vertices
 
 
-def _tube_faces(rings: int, sides: int) -> np.ndarray:
-    """Triangles between neighbouring rings, and a fan over each end."""
+def tube(starts: np.ndarray, turns: np.ndarray, step: float, radius: float) -> np.ndarray:
+    """Surface [V, 3] of a chain, closed by short cones at both ends, m.
+
+    Args:
+        starts: [K, 3] where each segment starts, m.
+        turns: [K, 3, 3] their orientations; each lies along its own x.
+        step: Their length, m.
+        radius: m.
+    """
+    angles = 2 * np.pi * np.arange(SIDES) / SIDES
+    ring = np.column_stack([np.zeros(SIDES), np.cos(angles), np.sin(angles)])
+    end = starts[-1] + step * turns[-1, :, 0]
+    points = np.vstack([starts, end])
+    between = np.concatenate([turns[:1], 0.5 * (turns[1:] + turns[:-1]), turns[-1:]])
+    caps = points[0] - radius * turns[0, :, 0], points[-1] + radius * turns[-1, :, 0]
+    points = np.vstack([caps[0], points, caps[1]])
+    between = np.concatenate([between[:1], between, between[-1:]])
+    sizes = np.full(len(points), radius)
+    sizes[[0, -1]] = 0.35 * radius
+    return (points[:, None] + np.einsum("kij,sj->ksi", between, ring) * sizes[:, None, None]).reshape(-1, 3)
+
+
+def tube_faces(segments: int) -> np.ndarray:
+    """Triangles [F, 3] of `tube`: between neighbouring rings, and a fan over each end."""
+    rings, sides = segments + 3, SIDES
     k, s = np.meshgrid(np.arange(rings - 1), np.arange(sides), indexing="ij")
     a, b = k * sides + s, k * sides + (s + 1) % sides
     c, d = a + sides, b + sides

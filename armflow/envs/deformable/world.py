@@ -1,7 +1,7 @@
 """`SoftWorld`: one MuJoCo simulation with a table, a hand that an arm carries, and one thing that bends."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import mujoco
@@ -83,7 +83,7 @@ class SoftWorld:
         Raises:
             SoftWorldError: MuJoCo does not take the body's XML.
         """
-        self.body = body
+        self.body, self.physics = body, replace(self.physics, substeps=body.substeps)
         try:
             self.model = mujoco.MjModel.from_xml_string(self._xml(body))
         except ValueError as error:
