@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Play", "Record", "in_order", "record_by_hand"]
 
 SOURCES = ("scripted", "keyboard")
+SIMULATORS = ("mujoco", "pybullet")
 PICTURE_EVERY = 2  # actions
 
 
@@ -32,7 +33,7 @@ class Record:
     """What to record, and where."""
 
     task: str = "PlayTable"
-    """One of BlockPush, PlayTable, RopeShape."""
+    """One of BlockPush, PlayTable, RopeShape, ClothLift, ClothFold, PlushPlace, BoxClose."""
     arm: str = "auto"
     """The arm; each task brings its own: xarm6_pusher for BlockPush, panda for PlayTable."""
     episodes: int = 20
@@ -49,6 +50,8 @@ class Record:
     """Also record colour and depth from the camera on the bench."""
     views: int = 1
     """Cameras of --images about a thing that bends, 1 to 4: bench, left, right, top."""
+    simulator: str = "mujoco"
+    """What moves a thing that bends: mujoco; for RopeShape also pybullet, which shows how learned motion transfers."""
     material: tuple[float, float] = (0.0, 1.0)
     """Part of their ranges that stiffness, friction and mass of a thing that bends are drawn from; above 1 for what
     training never saw."""
@@ -96,15 +99,18 @@ class Record:
             raise ValueRangeError("--workers", self.workers, "at least 1")
         job_runner(self.cluster)
         self._check_soft(task)
-        return PlaySpec(task, seed, self.images, self.camera_size, self.views, self.material, self.size)
+        return PlaySpec(task, seed, self.images, self.camera_size, self.views, self.simulator, self.material, self.size)
 
     def _check_soft(self, task: str) -> None:
         """Refuse options that another kind of task would not heed."""
         if task in SOFT_PLAY:
             if self.source != "scripted":
                 raise ValueRangeError("--source", self.source, f"scripted for {task}: its hand has no arm to steer")
+            pick("simulator", self.simulator, SIMULATORS if SOFT_PLAY[task] == "rope" else SIMULATORS[:1])
+            if self.images and self.simulator != "mujoco":
+                raise ValueRangeError("--images", self.images, "left out with pybullet, which records points only")
             return
-        for name in ("views", "material", "size"):
+        for name in ("views", "simulator", "material", "size"):
             usual = getattr(type(self), name)
             if getattr(self, name) != usual:
                 words = f"left at {usual} for {task}; it is for {', '.join(SOFT_PLAY)}"

@@ -7,7 +7,7 @@ import numpy as np
 from armflow.launch.play_tasks import SOFT_PLAY, find_play_task
 
 if TYPE_CHECKING:
-    from armflow.envs.deformable.body import SoftBody
+    from armflow.envs.deformable.pybullet_rope import BulletRope
     from armflow.envs.deformable.world import SoftWorld
     from armflow.launch.play_episode import Played, PlaySpec
     from armflow.learning.store import Schema
@@ -42,6 +42,7 @@ def soft_schema(spec: "PlaySpec") -> "Schema":
     extra = {
         "environment": spec.task,
         "category": SOFT_PLAY[spec.task],
+        "simulator": spec.simulator,
         "tool_radius": arm.gripper.finger_thickness,
         "ground": 0.0,
         "ranges": {"material": list(ranges.material), "size": list(ranges.size)},
@@ -62,12 +63,11 @@ def play_soft(spec: "PlaySpec") -> "Played":
     from armflow.launch.play_episode import Played
 
     rng = np.random.default_rng([spec.seed, 2])
-    world = _world()
-    world.load(_make_body(spec, rng))
-    points = draw_track_points(world.vertices(), world.body.faces, POINTS, rng=rng)
+    world, faces, material = _start(spec, rng)
+    points = draw_track_points(world.vertices(), faces, POINTS, rng=rng)
     hand = FreeHand(world, hand_down(np.array([*PLACE, 0.15]), 0.0, 1.0))
     frames = round(rng.uniform(*SECONDS) * 30)
-    touching, views = Touching(PLACE, rng=rng), Views(world, spec) if spec.images else None
+    touching, views = Touching(PLACE, SOFT_PLAY[spec.task], rng=rng), Views(_world(), spec) if spec.images else None
     columns: dict[str, list[np.ndarray]] = {}
     for _ in range(frames):
         tracks = world.particles(points)
@@ -80,7 +80,7 @@ def play_soft(spec: "PlaySpec") -> "Played":
         hand.step(command)
         if world.poisoned is not None:
             return Played(spec, None, failure=world.poisoned)
-    return Played(spec, _recording(spec, columns, world.body.material))
+    return Played(spec, _recording(spec, columns, material))
 
 
 def _recording(spec: "PlaySpec", columns: dict[str, list[np.ndarray]], material: dict[str, float]) -> Any:
@@ -93,18 +93,37 @@ def _recording(spec: "PlaySpec", columns: dict[str, list[np.ndarray]], material:
     return Recording(arrays, np.arange(frames) / 30, find_play_task(spec.task).words)
 
 
-def _make_body(spec: "PlaySpec", rng: np.random.Generator) -> "SoftBody":
+def _start(spec: "PlaySpec", rng: np.random.Generator) -> "tuple[SoftWorld | BulletRope, np.ndarray, dict[str, float]]":
+    """Draw the object and lay it on the table: the world, the faces of its surface [F, 3], and its material."""
     from armflow.envs.deformable.body import Ranges
-    from armflow.envs.deformable.rope import rope
+    from armflow.envs.deformable.box import lid_box
+    from armflow.envs.deformable.cloth import cloth
+    from armflow.envs.deformable.plush import plush
+    from armflow.envs.deformable.rope import draw_cord, rope
 
-    place = np.asarray(PLACE) + rng.uniform(-SPREAD, SPREAD, 2)
-    return {"rope": rope}[SOFT_PLAY[spec.task]](place, rng=rng, ranges=Ranges(spec.material, spec.size))
+    place, ranges = np.asarray(PLACE) + rng.uniform(-SPREAD, SPREAD, 2), Ranges(spec.material, spec.size)
+    if spec.simulator == "pybullet":
+        bullet = _bullet()
+        bullet.load(draw_cord(place, rng=rng, ranges=ranges))
+        return bullet, bullet.faces, bullet.material
+    make = {"rope": rope, "cloth": cloth, "plush": plush, "box": lid_box}[SOFT_PLAY[spec.task]]
+    world = _world()
+    world.load(make(place, rng=rng, ranges=ranges))
+    return world, world.body.faces, world.body.material
 
 
 def _world() -> "SoftWorld":
-    if "soft" not in _WORLDS:
+    if "mujoco" not in _WORLDS:
         from armflow.envs.deformable.world import SoftWorld
         from armflow.robot.embodiments import load_arm
 
-        _WORLDS["soft"] = SoftWorld(load_arm("xarm6"))
-    return _WORLDS["soft"]
+        _WORLDS["mujoco"] = SoftWorld(load_arm("xarm6"))
+    return _WORLDS["mujoco"]
+
+
+def _bullet() -> "BulletRope":
+    if "pybullet" not in _WORLDS:
+        from armflow.envs.deformable.pybullet_rope import BulletRope
+
+        _WORLDS["pybullet"] = BulletRope(_world().arm)
+    return _WORLDS["pybullet"]

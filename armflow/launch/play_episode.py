@@ -39,6 +39,7 @@ class PlaySpec:
         images: Whether to take pictures.
         camera: Their width and height, px.
         views: Cameras that take them.
+        simulator: Which one moves a thing that bends.
         material, size: Least and greatest share of the ranges that a thing that bends is drawn from.
     """
 
@@ -47,6 +48,7 @@ class PlaySpec:
     images: bool = False
     camera: tuple[int, int] = (96, 96)
     views: int = 1
+    simulator: str = "mujoco"
     material: tuple[float, float] = (0.0, 1.0)
     size: tuple[float, float] = (0.0, 1.0)
 

@@ -11,7 +11,7 @@ __all__ = ["PLAY_ARMS", "SOFT_PLAY", "PlayTask", "find_play_task"]
 
 PLAY_ARMS = OWN_ARMS
 """Tasks that can be played, with the arm that each brings."""
-SOFT_PLAY = {"RopeShape": "rope"}
+SOFT_PLAY = {"RopeShape": "rope", "ClothLift": "cloth", "ClothFold": "cloth", "PlushPlace": "plush", "BoxClose": "box"}
 """Tasks whose play is interaction, with the category of their object."""
 
 

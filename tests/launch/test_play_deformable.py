@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from armflow.envs.deformable.body import Ranges
-from armflow.envs.deformable.touch import draw_moves
+from armflow.envs.deformable.touch import HABITS, Touching
 from armflow.envs.deformable.tracks import draw_track_points
 from armflow.launch import cli
 from armflow.launch import play_deformable as home
@@ -34,12 +34,13 @@ def test_a_surface_without_area_is_refused():
         draw_track_points(np.zeros((3, 3)), np.array([[0, 1, 2]]), 5, rng=np.random.default_rng(0))
 
 
-def test_moves_end_and_keep_above_the_table():
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize("category", HABITS)
+def test_moves_end_and_keep_above_the_table(category):
+    touching = Touching((0.42, 0.0), category, rng=np.random.default_rng(0))
     line = np.column_stack([np.linspace(0.3, 0.5, 100), np.zeros(100), np.full(100, 0.01)])
     now = np.array([0.42, 0.0, 0.15, 0.0, 1.0, 0.0, 0.0, 1.0])
     for _ in range(20):
-        for move in draw_moves(now, line, (0.42, 0.0), rng=rng):
+        for move in touching.draw(now, line):
             for _ in range(600):
                 after = move.advance(now)
                 assert np.linalg.norm(after[:3] - now[:3]) <= move.speed / 30 + 1e-9

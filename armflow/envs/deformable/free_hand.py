@@ -1,15 +1,35 @@
-"""`FreeHand`: the hand of a `SoftWorld` without its arm, for recorded interaction.
+"""`FreeHand`: the hand of a world without its arm, for recorded interaction.
 
 A hand that goes straight from pose to pose, whatever an arm could do, explores contact faster; what the object feels
 is the same.
 """
 
+from collections.abc import Sequence
+from typing import Any, Protocol
+
 import numpy as np
 from scipy.spatial.transform import RigidTransform, Rotation
 
-from armflow.envs.deformable.world import SoftWorld
+from armflow.envs.world import Physics
+from armflow.robot.model import RobotModel
 
-__all__ = ["FreeHand", "hand_down"]
+__all__ = ["FreeHand", "HandWorld", "hand_down"]
+
+
+class HandWorld(Protocol):
+    """A world whose hand moves without an arm, as `SoftWorld` and `BulletRope` are."""
+
+    arm: RobotModel
+    physics: Physics
+    hand: Any
+
+    def place_hand(self, T_world_tool: RigidTransform, opening: float) -> None:
+        """Put the hand somewhere at once, at rest."""
+        ...
+
+    def draw_hand(self, tools: Sequence[RigidTransform], openings: np.ndarray) -> None:
+        """Run one control step with the hand drawn along poses and openings, one of each a substep."""
+        ...
 
 
 def hand_down(place: np.ndarray, yaw: float, opening: float) -> np.ndarray:
@@ -25,7 +45,7 @@ class FreeHand:
         command: Where the hand was last sent.
     """
 
-    def __init__(self, world: SoftWorld, start: np.ndarray) -> None:
+    def __init__(self, world: HandWorld, start: np.ndarray) -> None:
         """Put the hand of a loaded world at a pose [8]."""
         self._world, self.command = world, start
         world.place_hand(self._tools(start[None])[0], float(start[7]))

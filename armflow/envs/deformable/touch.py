@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from armflow.envs.deformable.free_hand import hand_down
 
-__all__ = ["Move", "Touching", "draw_moves"]
+__all__ = ["HABITS", "Habit", "Move", "Touching"]
 
 FRAME = 1 / 30  # s
 TOUCH = 0.004  # m, height of the fingertips above the table when they grasp or push
@@ -17,6 +17,36 @@ TRAVEL = 0.5  # m/s, on the way
 TURN = 3.0  # rad/s
 FINGERS = 4.0  # 1/s
 REACH = 0.22  # m, half extent of the workspace
+
+
+KINDS = ("drag", "lift", "fold", "push")
+
+
+@dataclass(frozen=True, slots=True)
+class Habit:
+    """How a hand plays with one category of object.
+
+    Attributes:
+        shares: How often it drags, lifts, folds and pushes.
+        solid: Whether fingers reach only part of the way down the object, and pushes go through its middle; a flat
+            thing is touched at the table.
+        top: Share of pieces that begin at the highest points, such as the edge of a lid.
+        grip: How far fingertips reach below the touched point of a solid thing, m.
+    """
+
+    shares: tuple[float, float, float, float]
+    solid: bool = False
+    top: float = 0.0
+    grip: float = 0.0
+
+
+HABITS = {
+    "rope": Habit((0.35, 0.15, 0.2, 0.3)),
+    "cloth": Habit((0.25, 0.35, 0.3, 0.1)),
+    "plush": Habit((0.3, 0.25, 0.0, 0.45), solid=True, top=0.5, grip=0.03),
+    "box": Habit((0.2, 0.1, 0.0, 0.7), solid=True, top=0.7, grip=0.012),
+}
+"""By category."""
 
 
 @dataclass(slots=True)
@@ -60,78 +90,92 @@ class Move:
 class Touching:
     """A hand that plays with an object without end, one piece of interaction after another."""
 
-    def __init__(self, place: tuple[float, float], *, rng: np.random.Generator) -> None:
-        """Play about a place [2], m."""
-        self._place, self._rng, self._moves = place, rng, list[Move]()
+    def __init__(self, place: tuple[float, float], category: str, *, rng: np.random.Generator) -> None:
+        """Play about a place [2], m, with an object of a category."""
+        self._place, self._habit, self._rng, self._moves = place, HABITS[category], rng, list[Move]()
 
     def advance(self, now: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Return the next command [8] after `now`, for an object whose material points are at [N, 3], m."""
         if not self._moves:
-            self._moves = draw_moves(now, points, self._place, rng=self._rng)
+            self._moves = self.draw(now, points)
         command = self._moves[0].advance(now)
         if self._moves[0].over:
             self._moves.pop(0)
         return command
 
+    def draw(self, now: np.ndarray, points: np.ndarray) -> list[Move]:
+        """Draw one piece of interaction with the object as it lies: what is done, where and how fast."""
+        target = self._target(points)
+        speed = float(np.exp(self._rng.uniform(*np.log(SPEEDS))))
+        kind = str(self._rng.choice(KINDS, p=self._habit.shares))
+        over = max(CLEAR, points[:, 2].max() + 0.04) if self._habit.solid else CLEAR
+        first = Move(np.concatenate([now[:2], [max(over, now[2])], now[3:7], [float(kind != "push")]]), TRAVEL)
+        if kind == "push":
+            return [first, *self._push(points, target, speed, over)]
+        return [first, *self._grasp(points, target, speed, over, kind)]
 
-def draw_moves(
-    now: np.ndarray, points: np.ndarray, place: tuple[float, float], *, rng: np.random.Generator
-) -> list[Move]:
-    """Draw one piece of interaction with the object as it lies.
+    def _target(self, points: np.ndarray) -> np.ndarray:
+        """A point [3] to touch."""
+        if self._habit.top and self._rng.uniform() < self._habit.top:
+            points = points[points[:, 2] >= np.quantile(points[:, 2], 0.95)]
+        return points[self._rng.integers(len(points))]
 
-    Args:
-        now: [8] pose of the hand.
-        points: [N, 3] material points, m.
-        place: [2] middle of the workspace, m.
-        rng: Draws what is done, where and how fast.
-    """
-    target = points[rng.integers(len(points))]
-    speed = float(np.exp(rng.uniform(*np.log(SPEEDS))))
-    kind = rng.choice(["drag", "lift", "fold", "push"], p=[0.35, 0.15, 0.2, 0.3])
-    if kind == "push":
-        return _push(now, target, place, speed, rng)
-    near = points[np.linalg.norm(points[:, :2] - target[:2], axis=1) < 0.03, :2]
-    along = np.linalg.svd(near - near.mean(axis=0))[2][0]
-    yaw = np.arctan2(along[1], along[0]) + rng.normal(0.0, 0.15)
-    yaw = (yaw + np.pi / 2) % np.pi - np.pi / 2
-    over, low = _pose(target[:2], max(CLEAR, target[2] + 0.05), yaw, 1.0), _pose(near.mean(0), TOUCH, yaw, 1.0)
-    moves = [_raise(now, 1.0), Move(over, TRAVEL), Move(low, 0.3), Move(_closed(low, 0.0), 0.3, 2)]
-    height = {"drag": TOUCH, "lift": rng.uniform(0.08, 0.2), "fold": rng.uniform(0.03, 0.08)}[kind]
-    at = low.copy()
-    for _ in range(rng.integers(1, 4)):
-        step = rng.uniform(0.05, 0.18) * _heading(at, place, rng)
-        if kind == "fold":
-            step = 2.0 * (points[:, :2].mean(axis=0) - at[:2])
-        if height > TOUCH:
-            moves.append(Move(_pose(at[:2], height, yaw, 0.0), speed))
-        at = _pose(_within(at[:2] + step, place), height, yaw := yaw + rng.normal(0.0, 0.4), 0.0)
-        moves.append(Move(at, speed, int(rng.integers(0, 6))))
-        if kind == "fold":
-            break
-    if rng.uniform() < 0.7 and height > TOUCH:
-        at = _pose(at[:2], TOUCH + 0.006, yaw, 0.0)
-        moves.append(Move(at, speed))
-    return [*moves, Move(_closed(at, 1.0), 0.3, int(rng.integers(0, 8)))]
+    def _grasp(self, points: np.ndarray, target: np.ndarray, speed: float, over: float, kind: str) -> list[Move]:
+        rng, place = self._rng, self._place
+        near = points[np.linalg.norm(points[:, :2] - target[:2], axis=1) < 0.03, :2]
+        along = np.linalg.svd(near - near.mean(axis=0))[2][0]
+        yaw = _half_turn(np.arctan2(along[1], along[0]) + rng.normal(0.0, 0.15))
+        low = max(TOUCH, target[2] - self._habit.grip) if self._habit.solid else TOUCH
+        held = _pose(near.mean(0), low, yaw, 1.0)
+        above = _pose(target[:2], max(over, target[2] + 0.05), yaw, 1.0)
+        moves = [Move(above, TRAVEL), Move(held, 0.3), Move(_closed(held, 0.0), 0.3, 2)]
+        height = (
+            low + {"drag": 0.0, "lift": rng.uniform(0.08, 0.2) - TOUCH, "fold": rng.uniform(0.03, 0.08) - TOUCH}[kind]
+        )
+        at = held.copy()
+        for _ in range(rng.integers(1, 4)):
+            step = rng.uniform(0.05, 0.18) * _heading(at, place, rng)
+            if kind == "fold":
+                step = 2.0 * (points[:, :2].mean(axis=0) - at[:2])
+            if height > low:
+                moves.append(Move(_pose(at[:2], height, yaw, 0.0), speed))
+            at = _pose(_within(at[:2] + step, place), height, yaw := yaw + rng.normal(0.0, 0.4), 0.0)
+            moves.append(Move(at, speed, int(rng.integers(0, 6))))
+            if kind == "fold":
+                break
+        if rng.uniform() < 0.7 and height > low:
+            at = _pose(at[:2], low + 0.006, yaw, 0.0)
+            moves.append(Move(at, speed))
+        return [*moves, Move(_closed(at, 1.0), 0.3, int(rng.integers(0, 8)))]
 
-
-def _push(
-    now: np.ndarray, target: np.ndarray, place: tuple[float, float], speed: float, rng: np.random.Generator
-) -> list[Move]:
-    heading = _heading(target, place, rng)
-    start = _within(target[:2] - rng.uniform(0.03, 0.05) * heading, place)
-    end = _within(target[:2] + rng.uniform(0.06, 0.2) * heading, place)
-    yaw = np.arctan2(heading[1], heading[0]) + rng.choice([0.0, np.pi / 2])
-    yaw = (yaw + np.pi / 2) % np.pi - np.pi / 2
-    over, low = _pose(start, CLEAR, yaw, 0.0), _pose(start, TOUCH, yaw, 0.0)
-    last = Move(_pose(end, TOUCH, yaw, 0.0), speed, int(rng.integers(0, 8)))
-    return [_raise(now, 0.0), Move(over, TRAVEL), Move(low, 0.3), last]
+    def _push(self, points: np.ndarray, target: np.ndarray, speed: float, over: float) -> list[Move]:
+        rng, place, low = self._rng, self._place, TOUCH
+        heading = _heading(target, place, rng)
+        if self._habit.solid:  # from outside, through the middle
+            heading = _unit(_unit(points[:, :2].mean(axis=0) - target[:2]) + 0.5 * heading)
+            low = max(TOUCH, target[2] * rng.uniform(0.4, 0.95))
+        start = _within(target[:2] - rng.uniform(0.03, 0.05) * heading, place)
+        end = _within(target[:2] + rng.uniform(0.06, 0.2) * heading, place)
+        yaw = _half_turn(np.arctan2(heading[1], heading[0]) + rng.choice([0.0, np.pi / 2]))
+        above, below = _pose(start, over, yaw, 0.0), _pose(start, low, yaw, 0.0)
+        last = Move(_pose(end, low, yaw, 0.0), speed, int(rng.integers(0, 8)))
+        return [Move(above, TRAVEL), Move(below, 0.3), last]
 
 
 def _heading(at: np.ndarray, place: tuple[float, float], rng: np.random.Generator) -> np.ndarray:
     """A random direction [2], rather towards the middle where the object is far from it."""
     angle = rng.uniform(-np.pi, np.pi)
     way = np.array([np.cos(angle), np.sin(angle)]) - 1.5 * (at[:2] - place) / REACH
+    return _unit(way)
+
+
+def _unit(way: np.ndarray) -> np.ndarray:
     return way / max(float(np.linalg.norm(way)), 1e-9)
+
+
+def _half_turn(yaw: float) -> float:
+    """The same line of the fingers, from -90 to 90 degrees."""
+    return (yaw + np.pi / 2) % np.pi - np.pi / 2
 
 
 def _within(at: np.ndarray, place: tuple[float, float]) -> np.ndarray:
@@ -144,7 +188,3 @@ def _pose(at: np.ndarray, height: float, yaw: float, opening: float) -> np.ndarr
 
 def _closed(pose: np.ndarray, opening: float) -> np.ndarray:
     return np.append(pose[:7], opening)
-
-
-def _raise(now: np.ndarray, opening: float) -> Move:
-    return Move(np.concatenate([now[:2], [max(CLEAR, now[2])], now[3:7], [opening]]), TRAVEL)
