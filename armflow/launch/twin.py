@@ -11,8 +11,8 @@ from armflow.launch.files import make_folder, write_bytes, write_json, write_tex
 from armflow.robot.errors import StackError, ValueRangeError
 
 if TYPE_CHECKING:
-    from armflow.launch.twin_build import Built
     from armflow.launch.twin_clip import Clip, HandPath
+    from armflow.perception.gaussians import GaussianObject
     from armflow.planning.dynamics.types import DynamicsModel
 
 __all__ = ["Twin", "TwinOptionsError"]
@@ -33,7 +33,7 @@ class Twin:
     start: float = 0.0
     """Moment from which the twin is made, s; the object rests then."""
     object: str | None = None
-    """The object in words, such as "red rope"; by default the largest one."""
+    """The object in words, such as "red rope"; by default what the hand comes nearest to, or the largest."""
     at: tuple[int, int] | None = None
     """Or the one that this pixel of the first camera shows: column and row."""
     steps: int = 200
@@ -68,22 +68,24 @@ class Twin:
         import numpy as np
         import torch
 
-        from armflow.launch.twin_build import build, score
+        from armflow.launch.twin_build import Made, build, score
+        from armflow.launch.twin_find import find
         from armflow.launch.twin_pictures import beside
 
         torch.set_num_threads(self.threads)
         model = None if hand is None else self._model(clip)
-        built = build(clip, self, index, rng=np.random.default_rng(self.seed))
+        found = find(clip, self, index, rng=np.random.default_rng(self.seed))
+        made = Made(clip, index, found, build(found, self.steps))
         folder = make_folder(self.out)
-        _write_gaussians(folder, built)
-        write_bytes(folder / "twin.png", beside(built))
-        report = self._report(clip, built, score(built))
+        _write_gaussians(folder, made.gaussians)
+        write_bytes(folder / "twin.png", beside(found, made.gaussians))
+        report = self._report(clip, len(made.gaussians), score(found, made.gaussians))
         _write_report(folder, report)
         _tell(report)
         if hand is not None and model is not None:
             from armflow.launch.twin_film import film
 
-            report["motion"] = film(clip, built, hand, model, self, index, folder)
+            report["motion"] = film(made, model, hand, self, folder)
             _write_report(folder, report)
             _tell_motion(report["motion"])
         print(f"open {folder / 'report.html'}")
@@ -131,7 +133,7 @@ class Twin:
 
         return load_model(self.model, self.category or clip.category)
 
-    def _report(self, clip: "Clip", built: "Built", views: dict[str, Any]) -> dict[str, Any]:
+    def _report(self, clip: "Clip", count: int, views: dict[str, Any]) -> dict[str, Any]:
         from armflow.launch.doctor import hardware, versions
 
         return {
@@ -140,7 +142,7 @@ class Twin:
             "instruction": clip.instruction,
             "start": self.start,
             "seed": self.seed,
-            "gaussians": len(built.gaussians),
+            "gaussians": count,
             "steps": self.steps,
             "views": views,
             "motion": None,
@@ -149,11 +151,11 @@ class Twin:
         }
 
 
-def _write_gaussians(folder: Path, built: "Built") -> None:
+def _write_gaussians(folder: Path, gaussians: "GaussianObject") -> None:
     from armflow.perception.gaussian_files import write_ply, write_splat
 
-    write_ply(folder / "twin.ply", built.gaussians)
-    write_splat(folder / "twin.splat", built.gaussians)
+    write_ply(folder / "twin.ply", gaussians)
+    write_splat(folder / "twin.splat", gaussians)
 
 
 def _write_report(folder: Path, report: dict[str, Any]) -> None:

@@ -9,7 +9,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from armflow.launch.choices import arm_names
 from armflow.perception.frame import RGBDFrame
+from armflow.perception.segment import RobotCapsules
 from armflow.robot.arrays import check_finite, check_shape
 from armflow.robot.errors import ChoiceError, FormatError, ShapeError, StackError, ValueRangeError
 
@@ -20,7 +22,7 @@ __all__ = ["RECORDED", "Clip", "HandPath", "load_clip", "load_hand"]
 
 RECORDED = "recorded"
 """The path of the recording's own hand."""
-HAND = "observation.state"
+HAND, JOINTS = "observation.state", "observation.joints"
 TRACKS = "tracks"
 HAND_SIZE = 8  # position, quaternion wxyz, opening
 IMAGES, DEPTHS = "observation.images.", "observation.depth."
@@ -77,6 +79,7 @@ class Clip:
         instruction: The task in words, if known.
         category: What the object is, if known.
         hand: What the hand did, if recorded.
+        robot: From the number of a frame to the robot's capsules then, if its joints are recorded.
         tracks: [T, N, 3] where points of the object truly were, m, if recorded; for scoring only.
         read: From a camera's name and a range of frames to those frames, one after the other.
     """
@@ -89,6 +92,7 @@ class Clip:
     instruction: str | None
     category: str | None
     hand: HandPath | None
+    robot: Callable[[int], RobotCapsules] | None
     tracks: np.ndarray | None
     read: Callable[[str, range], Iterator[RGBDFrame]]
 
@@ -136,7 +140,7 @@ def _from_recording(path: Path) -> Clip:
     def read(_: str, rows: range) -> Iterator[RGBDFrame]:
         return iter(recording.frames[rows.start : rows.stop])
 
-    return Clip(str(path), ("camera",), stamps, False, 0.0, recording.instruction, None, None, None, read)
+    return Clip(str(path), ("camera",), stamps, False, 0.0, recording.instruction, None, None, None, None, read)
 
 
 def _from_dataset(path: Path, episode: int) -> Clip:
@@ -170,9 +174,30 @@ def _from_dataset(path: Path, episode: int) -> Clip:
         instruction=episodes[episode].task,
         category=category,
         hand=hand,
+        robot=_robot(dataset, episode, hand),
         tracks=tracks,
         read=read,
     )
+
+
+def _robot(dataset: "Dataset", episode: int, hand: HandPath | None) -> Callable[[int], RobotCapsules] | None:
+    """The robot's capsules at each frame, where its joints are recorded and its model is known."""
+    from armflow.robot.capsules import capsule_ends
+    from armflow.robot.embodiments import load_arm
+
+    schema = dataset.schema
+    if hand is None or JOINTS not in schema.features or schema.robot not in arm_names():
+        return None
+    arm, joints = load_arm(schema.robot), dataset.read(episode, [JOINTS]).arrays[JOINTS].astype(float)
+    if joints.shape[1] != arm.dof:
+        return None
+
+    def capsules_at(index: int) -> RobotCapsules:
+        shape = arm.capsules_at(float(np.clip(hand.states[index, 7], 0.0, 1.0)))
+        starts, ends = capsule_ends(arm.frames(joints[index]), shape.frame, shape.a, shape.b)
+        return starts, ends, shape.radius
+
+    return capsules_at
 
 
 def _cameras(path: Path, dataset: "Dataset") -> dict[str, tuple[np.ndarray, Any, float]]:

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 
 from armflow.launch.drawing import Caption, compose
-from armflow.launch.twin_build import Built
-from armflow.launch.twin_clip import RECORDED, Clip, HandPath
+from armflow.launch.twin_build import Made
+from armflow.launch.twin_clip import RECORDED, HandPath
+from armflow.launch.twin_find import body_mask
 from armflow.launch.twin_motion import (
     compare,
     first_touch,
@@ -36,78 +37,80 @@ PANEL = 640  # px, width of each picture
 PREDICTED, STILL = "predicted", "nothing moves"
 
 
-def film(
-    clip: Clip, built: Built, hand: HandPath, model: "DynamicsModel", options: "Twin", index: int, folder: Path
-) -> dict[str, Any]:
+def film(made: Made, model: "DynamicsModel", hand: HandPath, options: "Twin", folder: Path) -> dict[str, Any]:
     """Predict, write `twin.mp4` and return what the report tells of it.
 
     Args:
-        clip: The recording.
-        built: The twin of its frame `index`.
-        hand: What the hand does from then on.
+        made: The twin.
         model: The dynamics.
+        hand: What the hand does from the moment of the twin on.
         options: What the user chose.
-        index: Frame of the twin.
         folder: Where the video goes.
     """
-    recorded = options.path == RECORDED
+    clip, recorded = made.clip, options.path == RECORDED
     category = options.category or clip.category or ""
-    particles = particles_of(built.gaussians, options.particles)
-    times = clip.stamps[index:] - clip.stamps[index] if recorded else np.arange(0.0, _length(hand), 1 / RATE)
+    particles = particles_of(made.gaussians, options.particles)
+    times = clip.stamps[made.index :] - clip.stamps[made.index] if recorded else np.arange(0, _length(hand), 1 / RATE)
     touch = first_touch(particles, hand, times)
     begin = int(np.searchsorted(times, times[touch] - LEAD)) if touch < len(times) else 0
-    rows = np.arange(begin, int(np.searchsorted(times, times[begin] + options.seconds, side="right")))
-    path = follow_path(model, particles, hand, times[rows], ground=clip.ground, category=category)
-    camera = options.camera or clip.cameras[0]
+    begin = min(begin, len(times) - 2)
+    end = int(np.searchsorted(times, times[begin] + options.seconds, side="right"))
+    ahead = times[begin:end]
+    path = follow_path(model, particles, hand, ahead, ground=clip.ground, category=category)
     told = {
         "video": str(folder / "twin.mp4"),
-        "camera": camera,
+        "camera": options.camera or clip.cameras[0],
         "path": options.path,
         "category": category,
         "particles": len(particles),
         "begin": round(float(times[begin] + options.start), 3),
-        "seconds": round(float(times[rows[-1]] - times[begin]), 3),
-        "times": [round(float(t - times[begin]), 4) for t in times[rows]],
+        "seconds": round(float(ahead[-1] - ahead[0]), 3),
+        "times": [round(float(time - ahead[0]), 4) for time in ahead],
         "touch": max(touch - begin, 0) if touch < len(times) else None,
         "twins": {},
     }
-    twins = moved_twins(built.gaussians, path)
-    rate = 1.0 / float(np.median(np.diff(times[rows])))
-    with VideoWriter(folder / "twin.mp4", rate) as writer:
+    twins = moved_twins(made.gaussians, path)
+    with VideoWriter(folder / "twin.mp4", 1.0 / float(np.median(np.diff(ahead)))) as writer:
         if not recorded:
-            _imagine(writer, built, camera, hand, twins, times[rows])
+            _imagine(writer, made, told["camera"], hand.at(ahead), twins)
             return told
-        frames = clip.read(camera, range(index + begin, index + begin + len(rows)))
-        scores = []
-        for frame, moved, time in zip(frames, twins, times[rows], strict=True):
-            shot = compare(built, frame, {PREDICTED: moved, STILL: built.gaussians}, hand.at(np.array([time]))[0])
-            scores.append(shot.scores)
-            words = f"recorded, and the object {PREDICTED}: {_words(shot.scores[PREDICTED])}"
-            caption = Caption(clip.name, clip.instruction or "", words, float(time - times[begin]))
-            writer.write(compose(_pair(frame.rgb, shot.drawn[PREDICTED]), caption))
+        rows = range(made.index + begin, made.index + end)
+        scores = _follow(writer, made, told["camera"], rows, twins)
     if clip.tracks is not None:
-        truth = clip.tracks[index + begin : index + begin + len(rows)]
-        for row, where in zip(scores, point_errors(path, truth), strict=True):
+        for row, where in zip(scores, point_errors(path, clip.tracks[rows.start : rows.stop]), strict=True):
             row[PREDICTED]["point"], row[STILL]["point"] = where
     return {**told, "twins": summarise(scores, told["touch"] or 0)}
 
 
-def _imagine(
-    writer: VideoWriter,
-    built: Built,
-    camera: str,
-    hand: HandPath,
-    twins: Iterator[GaussianObject],
-    times: np.ndarray,
-) -> None:
+def _follow(
+    writer: VideoWriter, made: Made, camera: str, rows: range, twins: Iterator[GaussianObject]
+) -> list[dict[str, dict[str, float]]]:
+    """Film recorded frames beside predicted ones, and return the scores of each."""
+    clip, scores = made.clip, []
+    for row, frame, moved in zip(rows, clip.read(camera, rows), twins, strict=True):
+        body = body_mask(clip, frame, row)
+        shot = compare(made.found.colors, frame, {PREDICTED: moved, STILL: made.gaussians}, body)
+        scores.append(shot.scores)
+        told = shot.scores[PREDICTED]
+        words = f"recorded, and the object {PREDICTED}: "
+        words += f"PSNR {told['psnr']:.1f} dB, SSIM {told['ssim']:.2f}, mask IoU {told['iou']:.2f}"
+        seconds = float(clip.stamps[row] - clip.stamps[rows.start])
+        writer.write(
+            compose(_pair(frame.rgb, shot.drawn[PREDICTED]), Caption(clip.name, clip.instruction or "", words, seconds))
+        )
+    return scores
+
+
+def _imagine(writer: VideoWriter, made: Made, camera: str, states: np.ndarray, twins: Iterator[GaussianObject]) -> None:
     """Film what a path that was not recorded would do, over the frame of the twin; the hand is drawn as lines."""
-    frame, mask = built.frames[camera], built.masks[camera]
-    plate, view = erase(frame.rgb, mask, built.hands[camera]), View.of(frame)
-    for gaussians, time in zip(twins, times, strict=True):
+    found = made.found
+    frame, mask = found.frames[camera], found.masks[camera]
+    plate, view = erase(frame.rgb, mask, found.bodies[camera]), View.of(frame)
+    words = "as it was, and the object predicted for a hand that was not recorded"
+    for index, (gaussians, state) in enumerate(zip(twins, states, strict=True)):
         picture = np.rint(255.0 * paint(plate, frame.depth, mask, gaussians, view)[0].clip(0.0, 1.0)).astype(np.uint8)
-        draw_hand(picture, frame, hand.at(np.array([time]))[0])
-        words = "as recorded at the start, and the object predicted for a path of its own"
-        caption = Caption("twin", "a hand that was not recorded", words, float(time - times[0]))
+        draw_hand(picture, frame, state)
+        caption = Caption(made.clip.name, made.clip.instruction or "", words, index / RATE)
         writer.write(compose(_pair(frame.rgb, picture), caption))
 
 
@@ -121,7 +124,3 @@ def _pair(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.concatenate(
         [cv2.resize(picture, (PANEL, height), interpolation=cv2.INTER_CUBIC) for picture in (first, second)], axis=1
     )
-
-
-def _words(scores: dict[str, float]) -> str:
-    return f"PSNR {scores['psnr']:.1f} dB, SSIM {scores['ssim']:.2f}, mask IoU {scores['iou']:.2f}"

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.spatial import cKDTree
 
-from armflow.launch.twin_build import SEEN, Built, hand_mask
+from armflow.launch.twin_build import SEEN
 from armflow.launch.twin_clip import HandPath
 from armflow.launch.twin_pictures import erase, grow, paint
 from armflow.perception.frame import RGBDFrame
+from armflow.perception.gaussian_masks import ObjectColors
 from armflow.perception.gaussians import GaussianObject
 from armflow.perception.skinning import bind_gaussians, local_rotations, move_gaussians
 from armflow.perception.splat import View
@@ -138,26 +139,25 @@ def moved_twins(gaussians: GaussianObject, path: np.ndarray) -> Iterator[Gaussia
         yield move_gaussians(skin, particles, turns)
 
 
-def compare(built: Built, frame: RGBDFrame, twins: Mapping[str, GaussianObject], state: np.ndarray) -> Shot:
+def compare(colors: ObjectColors, frame: RGBDFrame, twins: Mapping[str, GaussianObject], body: np.ndarray) -> Shot:
     """Draw twins into a recorded frame in place of the recorded object, and compare them with it.
 
-    Hand and background stay those of the recording: only the object is predicted. Compared is what is about the
-    object, recorded or drawn, less the hand.
+    Robot and background stay those of the recording: only the object is predicted. Compared is what is about the
+    object, recorded or drawn, less the robot.
 
     Args:
-        built: Tells the object's colours.
+        colors: What the object looks like.
         frame: The recorded frame.
         twins: Gaussians by name.
-        state: [8] the hand then.
+        body: [H, W] bool, what may be the robot in it.
     """
-    mask = built.colors.mask(frame.rgb)
-    hand = hand_mask(frame, state)
-    plate, view = erase(frame.rgb, mask, hand), View.of(frame)
+    mask = colors.mask(frame.rgb)
+    plate, view = erase(frame.rgb, mask, body), View.of(frame)
     painted = {name: paint(plate, frame.depth, mask, gaussians, view) for name, gaussians in twins.items()}
     seen = {name: alpha > SEEN for name, (_, alpha) in painted.items()}
     union = np.logical_or.reduce([mask, *seen.values()])
-    near = grow(union, AROUND) & ~(hand & ~union)
-    near = near if near.any() else np.ones_like(near)  # all is hidden by the hand
+    near = grow(union, AROUND) & ~(body & ~union)
+    near = near if near.any() else np.ones_like(near)  # all is hidden by the robot
     truth = frame.rgb / 255.0
     scores = {
         name: {"psnr": psnr(p, truth, near), "ssim": ssim(p, truth, near), "iou": mask_iou(seen[name], mask)}

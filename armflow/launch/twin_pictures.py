@@ -6,7 +6,8 @@ from scipy.spatial.transform import Rotation
 
 from armflow.launch.drawing import View as Pinhole
 from armflow.launch.overlay import png_bytes
-from armflow.launch.twin_build import Built, crop_about
+from armflow.launch.twin_build import crop_about
+from armflow.launch.twin_find import Found
 from armflow.perception.frame import RGBDFrame
 from armflow.perception.gaussians import GaussianObject
 from armflow.perception.splat import View, choose_rasterizer, render
@@ -15,35 +16,33 @@ __all__ = ["beside", "draw_hand", "erase", "grow", "paint"]
 
 IN_FRONT = 0.015  # m by which something recorded must be nearer to hide the twin
 ERASED = 3  # px about the recorded object that are painted out with it, its contact shadow among them
-BESIDE = 10  # px about the recorded object whose hand pixels are no model for what is behind it
+BESIDE = 10  # px about the recorded object whose robot pixels are no model for what is behind it
 PANEL = 420  # px, width of each picture
 GAP = 6  # px between them
 STEM, FINGER, SPAN = 0.14, 0.05, 0.042  # m, of the hand's lines: its height, its fingers, half its width when open
 LINES = (255, 60, 160)
 
 
-def beside(built: Built) -> bytes:
+def beside(found: Found, gaussians: GaussianObject) -> bytes:
     """A PNG with one row a camera: recorded, the twin in the object's place, the twin alone."""
     rows = []
-    for name, frame in built.frames.items():
-        mask = built.masks[name]
+    for name, frame in found.frames.items():
+        mask = found.masks[name]
         if mask.any():
-            drawn, _ = paint(
-                erase(frame.rgb, mask, built.hands[name]), frame.depth, mask, built.gaussians, View.of(frame)
-            )
-            alone = render(built.gaussians, View.of(frame), choose_rasterizer()).rgb
+            drawn, _ = paint(erase(frame.rgb, mask, found.bodies[name]), frame.depth, mask, gaussians, View.of(frame))
+            alone = render(gaussians, View.of(frame), choose_rasterizer()).rgb
             part = crop_about(mask, 24)
             rows.append(_row([frame.rgb[part], _bytes(drawn)[part], _bytes(alone)[part]]))
     return png_bytes(np.concatenate(rows))
 
 
-def erase(rgb: np.ndarray, mask: np.ndarray, hand: np.ndarray) -> np.ndarray:
-    """The picture [H, W, 3], 0 … 1, with an object painted out from what is around it; a hand beside it stays."""
+def erase(rgb: np.ndarray, mask: np.ndarray, body: np.ndarray) -> np.ndarray:
+    """The picture [H, W, 3], 0 … 1, with an object painted out from what is around it; a robot beside it stays."""
     if not mask.any():
         return rgb / 255.0
-    hand = hand & ~mask
-    gone = grow(mask, ERASED) & ~hand
-    unknown = gone | (hand & grow(mask, BESIDE))
+    body = body & ~mask
+    gone = grow(mask, ERASED) & ~body
+    unknown = gone | (body & grow(mask, BESIDE))
     filled = cv2.inpaint(rgb, unknown.astype(np.uint8), 3.0, cv2.INPAINT_TELEA)
     return np.where(gone[..., None], filled, rgb) / 255.0
 
