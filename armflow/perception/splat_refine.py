@@ -15,7 +15,7 @@ from armflow.robot.errors import ShapeError, ValueRangeError
 __all__ = ["RefineConfig", "Refined", "refine"]
 
 _BORDER = 12  # px kept around the object's mask
-_FAINT = 0.05  # opacity below which a Gaussian is dropped in the end
+_FAINT = 0.15  # opacity below which a Gaussian is dropped in the end
 _EDGE = 1e-4  # opacities and colours are kept so far from 0 and 1 while they are moved
 
 
