@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ from armflow.learning.store import load_table
 from armflow.learning.trainer import TrainConfig, train
 from armflow.planning.dynamics import DynamicsError
 from armflow.planning.dynamics import objective as home
-from armflow.planning.dynamics.adapt import MATERIAL
+from armflow.planning.dynamics.adapt import MATERIAL, make_code
 from armflow.planning.dynamics.data import COLUMNS, Interactions, read_scenes
 from armflow.planning.dynamics.objective import DynamicsObjective, WindowConfig, make_objective
 from armflow.robot.errors import ChoiceError
@@ -77,3 +79,9 @@ def test_unknown_names_and_empty_data_are_refused(scenes):
         make_objective(scenes, "fast", "huge")
     with pytest.raises(DynamicsError, match="no episodes"):
         make_objective([], "fast", "quick")
+
+
+def test_a_batch_has_as_many_of_a_rare_category(scenes):
+    rare = dataclasses.replace(scenes[0], code=make_code("cloth", torch.full((4,), 0.5)).numpy())
+    found = make_objective([*scenes * 2, rare], "fast", "quick").batch(200, rng=np.random.default_rng(0))
+    assert 70 < int(found["code"][:, 1].sum()) < 130

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from armflow.planning.dynamics.adapt import hide_material
+from armflow.planning.dynamics.adapt import CATEGORIES, hide_material
 from armflow.planning.dynamics.data import Interactions, Scene, Windows, move_windows
 from armflow.planning.dynamics.errors import DynamicsError
 from armflow.planning.dynamics.load import make_dynamics
@@ -83,18 +83,21 @@ class DynamicsObjective:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.module: DynamicsModel = make_dynamics(name)
-        longest = max(settings.horizons)
-        self._all = train.starts(longest, every=0.0)
+        every = train.starts(max(settings.horizons), every=0.0)
         try:
-            self._moving = train.starts(longest, every=0.0, moved=settings.moved)
+            moving = train.starts(max(settings.horizons), every=0.0, moved=settings.moved)
         except DynamicsError:
-            self._moving = self._all
+            moving = every
+        kinds = [int(scene.code[: len(CATEGORIES)].argmax()) for scene in train.scenes]
+        lively = _by_kind(moving, kinds)
+        self._starts = [(rows, lively.get(kind, rows)) for kind, rows in _by_kind(every, kinds).items()]
 
     def batch(self, size: int, *, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        """Draw windows, turned and shifted, with noise at the start."""
+        """Draw windows, turned and shifted, with noise at the start; as many of each category, whatever is recorded."""
         steps = int(rng.choice(self.settings.horizons))
         count = int(rng.integers(self.settings.particles[0], self.settings.particles[1] + 1))
-        lists = [self._all if rng.uniform() < self.settings.still else self._moving for _ in range(size)]
+        kinds = rng.integers(len(self._starts), size=size)
+        lists = [self._starts[kind][rng.uniform() >= self.settings.still] for kind in kinds]
         starts = np.stack([rows[rng.integers(len(rows))] for rows in lists])
         parts = move_windows(self.train.windows(starts, steps, count, rng=rng).tensors(), rng=rng)
         for name, spread in (("points", self.settings.jitter), ("velocities", 10 * self.settings.jitter)):
@@ -140,6 +143,12 @@ class DynamicsObjective:
     def config(self) -> dict[str, Any]:
         """JSON that `load_dynamics` rebuilds the model from."""
         return {"method": self.name, "model": self.module.settings()}
+
+
+def _by_kind(starts: np.ndarray, kinds: list[int]) -> dict[int, np.ndarray]:
+    """Starts [K, 2] by the category of their scene."""
+    of = np.array(kinds)[starts[:, 0]]
+    return {int(kind): starts[of == kind] for kind in np.unique(of)}
 
 
 def make_objective(scenes: list[Scene], name: str, preset: str, *, seed: int = 0) -> DynamicsObjective:
