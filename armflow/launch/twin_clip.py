@@ -24,6 +24,7 @@ RECORDED = "recorded"
 """The path of the recording's own hand."""
 HAND, JOINTS = "observation.state", "observation.joints"
 TRACKS = "tracks"
+LASTS = (0.1, 600.0)  # s, of a path in a file
 HAND_SIZE = 8  # position, quaternion wxyz, opening
 IMAGES, DEPTHS = "observation.images.", "observation.depth."
 
@@ -53,6 +54,11 @@ class HandPath:
             raise ShapeError("states", "at least two rows with unit quaternions wxyz in columns 3 to 6", "others")
         if not (np.isfinite(self.period) and self.period > 0):
             raise ValueRangeError("period", self.period, "above 0 s")
+
+    @property
+    def duration(self) -> float:
+        """Time from the first row to the last, s."""
+        return (len(self.states) - 1) * self.period
 
     def at(self, times: np.ndarray) -> np.ndarray:
         """States [K, 8] at times [K], s since the first row; before and after it the hand rests."""
@@ -126,9 +132,12 @@ def load_hand(path: Path) -> HandPath:
         )
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return HandPath(np.asarray(archive["states"], float), float(archive["period"]))
+            hand = HandPath(np.asarray(archive["states"], float), float(archive["period"]))
     except (OSError, ValueError, EOFError, KeyError, TypeError, BadZipFile, StackError) as error:
         raise FormatError(path, "path", f"needs states [T, {HAND_SIZE}] and period in an .npz ({error})") from error
+    if not LASTS[0] <= hand.duration <= LASTS[1]:
+        raise FormatError(path, "path", f"lasts {hand.duration:g} s; it must be {LASTS[0]:g} to {LASTS[1]:g} s")
+    return hand
 
 
 def _from_recording(path: Path) -> Clip:

@@ -50,7 +50,11 @@ def film(made: Made, model: "DynamicsModel", hand: HandPath, options: "Twin", fo
     clip, recorded = made.clip, options.path == RECORDED
     category = options.category or clip.category or ""
     particles = particles_of(made.gaussians, options.particles)
-    times = clip.stamps[made.index :] - clip.stamps[made.index] if recorded else np.arange(0, _length(hand), 1 / RATE)
+    times = (
+        clip.stamps[made.index :] - clip.stamps[made.index]
+        if recorded
+        else np.arange(0, hand.duration + 1e-9, 1 / RATE)
+    )
     touch = first_touch(particles, hand, times)
     begin = int(np.searchsorted(times, times[touch] - LEAD)) if touch < len(times) else 0
     begin = min(begin, len(times) - 2)
@@ -112,10 +116,6 @@ def _imagine(writer: VideoWriter, made: Made, camera: str, states: np.ndarray, t
         draw_hand(picture, frame, state)
         caption = Caption(made.clip.name, made.clip.instruction or "", words, index / RATE)
         writer.write(compose(_pair(frame.rgb, picture), caption))
-
-
-def _length(hand: HandPath) -> float:
-    return (len(hand.states) - 1) * hand.period + 1e-9
 
 
 def _pair(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -180,10 +180,10 @@ def point_errors(path: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def summarise(scores: list[dict[str, dict[str, float]]], first: int) -> dict[str, Any]:
-    """Curves of each twin's scores, and their means from row `first` on."""
+    """Curves of each twin's scores, and their means from row `first` on; over all rows where there is no such row."""
     found: dict[str, Any] = {}
     for name in scores[0]:
         curves = {key: [round(float(row[name][key]), 4) for row in scores] for key in scores[0][name]}
-        mean = {key: round(float(np.mean(curve[first:])), 4) for key, curve in curves.items()}
+        mean = {key: round(float(np.mean(curve[first:] or curve)), 4) for key, curve in curves.items()}
         found[name] = {"curves": curves, "mean": mean}
     return found

@@ -1,18 +1,24 @@
 """`armflow twin` on a drawn world: files, scores, the video along a path, refusals, and what a stop leaves behind."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import RigidTransform
 
 from armflow.launch import cli, twin_film
 from armflow.launch.media import read_video
+from armflow.launch.twin import Twin
 from armflow.launch.twin_clip import HandPath, load_clip
-from armflow.launch.twin_motion import moved_twins, point_errors
+from armflow.launch.twin_find import NoObjectError, _choose
+from armflow.launch.twin_motion import moved_twins, point_errors, summarise
 from armflow.launch.twin_page import score_chart
+from armflow.perception.detection import Detection
 from armflow.perception.gaussian_files import read_ply
 from armflow.perception.gaussians import GaussianObject
+from armflow.perception.particles import ObjectState
 from armflow.planning.dynamics import make_dynamics, save_dynamics
 from armflow.robot.errors import ShapeError
 from tests.launch.bar_world import HALF, draw, write_bar
@@ -138,6 +144,31 @@ def test_a_path_that_is_none_is_refused_by_name(data, tmp_path, capsys, content)
     assert "path.npz: path: needs states" in capsys.readouterr().err
 
 
+def test_a_path_that_lasts_no_time_or_for_ever_is_refused(data, tmp_path, capsys):
+    states = np.zeros((3, 8))
+    states[:, 3] = 1.0
+    for period in (1e-6, 1e9):
+        np.savez(tmp_path / "path.npz", states=states, period=period)
+        assert cli.main(["twin", "--frames", str(data), "--path", str(tmp_path / "path.npz")]) == 2
+        assert "it must be 0.1 to 600 s" in capsys.readouterr().err
+
+
+def test_of_two_objects_the_one_that_the_hand_comes_nearest_to_is_taken(data):
+    def piece(x: float, pixels: int) -> Detection:
+        points, mask = np.random.default_rng(0).normal([x, 0.0, 0.0], 0.01, (20, 3)), np.zeros((20, 20), bool)
+        mask.flat[:pixels] = True
+        state = ObjectState(f"thing at {x}", points, np.zeros_like(points), 0.0)
+        pose = RigidTransform.from_translation([x, 0, 0])
+        return Detection(state, mask, points.clip(0, 1), "red", "unknown", pose, np.full(3, 0.02), 0.5)
+
+    small, large = piece(0.4, 30), piece(0.0, 300)
+    clip = load_clip(data)
+    assert _choose((large, small), clip, Twin(data)) is small
+    assert _choose((large, small), replace(clip, hand=None), Twin(data)) is large
+    with pytest.raises(NoObjectError, match="no object is to be seen"):
+        _choose((), clip, Twin(data))
+
+
 def test_a_stop_while_filming_leaves_whole_files(data, model, tmp_path, monkeypatch, capsys):
     shots, real = [], twin_film.compare
 
@@ -188,4 +219,5 @@ def test_point_errors_are_zero_where_particles_go_with_their_points():
 
 
 def test_a_chart_survives_curves_that_are_flat():
+    assert summarise([{"a": {"iou": 0.5}}, {"a": {"iou": 1.0}}], 7)["a"]["mean"]["iou"] == 0.75  # touched too late
     assert score_chart([0.0], {"a": [1.0], "b": [1.0]}, "IoU").count("<polyline") == 2
