@@ -24,6 +24,7 @@ COMMANDS = {
     "train": ("armflow.launch.train", "Train"),
     "predict": ("armflow.launch.predict", "Predict"),
     "twin": ("armflow.launch.twin", "Twin"),
+    "track": ("armflow.launch.track", "Track"),
     "data": ("armflow.launch.data", "Data"),
     "perceive": ("armflow.launch.perceive", "Perceive"),
     "bench": ("armflow.launch.bench", "Bench"),
