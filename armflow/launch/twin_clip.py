@@ -80,8 +80,8 @@ class Clip:
         name: Where it comes from.
         cameras: Their names.
         stamps: [T] s.
-        posed: Whether the cameras' poses are known, in a world whose table is at z = `ground`.
-        ground: Height of the table, m.
+        posed: Whether the cameras' poses are known, in a world with z up.
+        ground: Height of the table, m; None where it is not known.
         instruction: The task in words, if known.
         category: What the object is, if known.
         hand: What the hand did, if recorded.
@@ -94,7 +94,7 @@ class Clip:
     cameras: tuple[str, ...]
     stamps: np.ndarray
     posed: bool
-    ground: float
+    ground: float | None
     instruction: str | None
     category: str | None
     hand: HandPath | None
@@ -149,7 +149,7 @@ def _from_recording(path: Path) -> Clip:
     def read(_: str, rows: range) -> Iterator[RGBDFrame]:
         return iter(recording.frames[rows.start : rows.stop])
 
-    return Clip(str(path), ("camera",), stamps, False, 0.0, recording.instruction, None, None, None, None, read)
+    return Clip(str(path), ("camera",), stamps, False, None, recording.instruction, None, None, None, None, read)
 
 
 def _from_dataset(path: Path, episode: int) -> Clip:
@@ -179,7 +179,7 @@ def _from_dataset(path: Path, episode: int) -> Clip:
         cameras=tuple(cameras),
         stamps=stamps,
         posed=True,
-        ground=float(schema.extra.get("ground", 0.0)),
+        ground=float(schema.extra["ground"]) if "ground" in schema.extra else None,
         instruction=episodes[episode].task,
         category=category,
         hand=hand,

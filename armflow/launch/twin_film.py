@@ -60,7 +60,7 @@ def film(made: Made, model: "DynamicsModel", hand: HandPath, options: "Twin", fo
     begin = min(begin, len(times) - 2)
     end = int(np.searchsorted(times, times[begin] + options.seconds, side="right"))
     ahead = times[begin:end]
-    path = follow_path(model, particles, hand, ahead, ground=clip.ground, category=category)
+    path = follow_path(model, particles, hand, ahead, ground=clip.ground or 0.0, category=category)
     told = {
         "video": str(folder / "twin.mp4"),
         "camera": options.camera or clip.cameras[0],

@@ -102,11 +102,11 @@ def _find_posed(
     """The object in those views that show it: chosen in the first, in the others what lies in the same place."""
     from armflow.perception.segment import perceive
 
-    table = TablePlane(np.array([0.0, 0.0, 1.0]), clip.ground)
+    table = None if clip.ground is None else TablePlane(np.array([0.0, 0.0, 1.0]), clip.ground)
     found: dict[str, Detection] = {}
     for name, frame in frames.items():
         scene = perceive(frame, rng=rng, robot=bodies[name], table=table)
-        pieces = tuple(one for one in scene.detections if _lies(one, clip.ground))
+        pieces = tuple(one for one in scene.detections if _lies(one, scene.table))
         if found:
             likest = _likest(pieces, next(iter(found.values())))
             found |= {} if likest is None else {name: likest}
@@ -150,9 +150,9 @@ def _named(pieces: tuple[Detection, ...], words: str) -> Detection:
     return found.detection
 
 
-def _lies(piece: Detection, ground: float) -> bool:
+def _lies(piece: Detection, table: TablePlane) -> bool:
     """Whether something lies on the table, as an arm does not, and is whole in the picture."""
-    heights = piece.state.points_world[:, 2] - ground
+    heights = table.height(piece.state.points_world)
     border = np.concatenate([piece.mask[0], piece.mask[-1], piece.mask[:, 0], piece.mask[:, -1]]).sum()
     return float(np.quantile(heights, 0.1)) < LYING and border < 0.5 * np.sqrt(piece.mask.sum())
 

@@ -53,11 +53,13 @@ def pushed_bar(frames: int = 46) -> tuple[dict[str, np.ndarray], dict]:
     return columns, facts
 
 
-def write_bar(folder: Path) -> Path:
-    """Write a dataset of one episode."""
+def write_bar(folder: Path, *, interaction: bool = True) -> Path:
+    """Write a dataset of one episode; without `interaction` it tells neither category nor height of the table."""
     columns, facts = pushed_bar()
     recording = Recording(columns, np.arange(len(columns["action"])) / 30, "push the bar")
-    extra = {"environment": "RopeShape", "category": "rope", "ground": 0.0, "cameras": facts}
+    extra = {"environment": "RopeShape", "cameras": facts} | (
+        {"category": "rope", "ground": 0.0} if interaction else {}
+    )
     with DatasetWriter(folder, infer_schema(recording, 30, "xarm6", extra)) as writer:
         writer.add(recording)
     return folder

@@ -113,6 +113,15 @@ def test_a_camera_that_does_not_know_where_it_stands_is_enough_for_a_twin(tmp_pa
     assert "where its camera stands" in capsys.readouterr().err
 
 
+def test_a_dataset_that_tells_only_its_cameras_is_enough_for_a_twin(tmp_path, capsys):
+    words = ["twin", "--frames", str(write_bar(tmp_path / "bar", interaction=False)), "--out", str(tmp_path / "out")]
+    assert cli.main([*words, *BRISK]) == 0
+    views = json.loads((tmp_path / "out" / "report.json").read_text())["views"]
+    assert min(row["iou"] for row in views.values() if row["used"]) > 0.9
+    assert cli.main([*words, "--path", "recorded"]) == 2
+    assert "holds no hand" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
