@@ -13,6 +13,7 @@ from armflow.launch.train_dynamics import load_scenes
 from armflow.robot.errors import StackError, ValueRangeError
 
 if TYPE_CHECKING:
+    from armflow.planning.dynamics.data import Scene
     from armflow.planning.dynamics.types import DynamicsModel
 
 __all__ = ["Predict", "PredictOptionsError"]
@@ -33,6 +34,8 @@ class Predict:
     """Folder of a trained model; several are compared, each behind its own --checkpoint."""
     data: tyro.conf.UseAppendAction[tuple[str, ...]]
     """A dataset of interaction, or NAME=DIR to call its split NAME in the report: unseen-material=data/rope_b."""
+    seen: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """NAME=DIR: on split NAME start from what `armflow track` saw of it, in DIR, and judge by the recorded truth."""
     seconds: float = 3.0
     """How far ahead, s."""
     particles: int = 200
@@ -65,7 +68,7 @@ class Predict:
 
         torch.set_num_threads(self.threads)
         models = self._models()
-        scenes = {name: load_scenes(path) for name, path in splits.items()}
+        scenes = self._scenes(splits)
         folder = make_folder(self.out)
         report: dict[str, Any] = {
             "command": " ".join(["armflow", *sys.argv[1:]]),
@@ -94,12 +97,25 @@ class Predict:
                 raise ValueRangeError(f"--{name}", getattr(self, name), f"at least {low}")
         if not 0.1 <= self.seconds <= 60:
             raise ValueRangeError("--seconds", self.seconds, "0.1 to 60 s")
-        pairs = [
-            (name, rest) if rest else (Path(name).name, name) for name, _, rest in (d.partition("=") for d in self.data)
-        ]
-        if len(dict(pairs)) < len(pairs):
-            raise PredictOptionsError("two datasets of one name; call them apart: --data NAME=DIR")
-        return {name: Path(path) for name, path in pairs}
+        splits = _named(self.data, "--data")
+        for name in _named(self.seen, "--seen"):
+            if name not in splits:
+                raise PredictOptionsError(f"--seen {name}: no such split; --data names {', '.join(splits)}")
+        return splits
+
+    def _scenes(self, splits: dict[str, Path]) -> dict[str, tuple[list["Scene"], dict[str, Any]]]:
+        """Split name -> its scenes and the facts of its data."""
+        from armflow.planning.dynamics.data import show_tracks
+
+        found = {name: load_scenes(path) for name, path in splits.items()}
+        for name, path in _named(self.seen, "--seen").items():
+            truth, facts = found[name]
+            seen, more = load_scenes(path)
+            if len(seen) != len(truth):
+                raise PredictOptionsError(f"--seen {name}: {len(seen)} episodes, where --data has {len(truth)}")
+            shown = [show_tracks(*pair) for pair in zip(truth, seen, strict=True)]
+            found[name] = shown, {**facts, "seen": more}
+        return found
 
     def _models(self) -> dict[str, "DynamicsModel"]:
         from armflow.learning.checkpoint import load_checkpoint
@@ -113,6 +129,15 @@ class Predict:
                 raise PredictOptionsError(f"two checkpoints are called {name}; give folders of different names")
             models[name] = load_dynamics(path)
         return {**models, **{name: make_dynamics(kind) for name, kind in BASELINES.items()}}
+
+
+def _named(given: tuple[str, ...], option: str) -> dict[str, Path]:
+    """NAME=DIR, or DIR named after its last part."""
+    parts = (words.partition("=") for words in given)
+    pairs = [(name, rest) if rest else (Path(name).name, name) for name, _, rest in parts]
+    if len(dict(pairs)) < len(pairs):
+        raise PredictOptionsError(f"two datasets of one name; call them apart: {option} NAME=DIR")
+    return {name: Path(path) for name, path in pairs}
 
 
 def _tell(name: str, split: dict[str, Any]) -> None:

@@ -78,3 +78,12 @@ def test_refusals_are_one_line(checkpoint, data, tmp_path, capsys, more, words):
 def test_two_datasets_of_one_name_are_refused(checkpoint, data, tmp_path, capsys):
     assert run(checkpoint, data, tmp_path / "out", "--data", str(data)) == 2
     assert "NAME=DIR" in capsys.readouterr().err
+
+
+def test_a_split_may_start_from_what_cameras_saw(checkpoint, data, tmp_path, capsys):
+    words = ["--seconds", "1", "--seen", f"bars={data}"]
+    assert run(checkpoint, data, tmp_path / "out", *words) == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["splits"][0]["data"]["seen"]["episodes"] == 4
+    assert run(checkpoint, data, tmp_path / "out", "--seen", f"other={data}") == 2
+    assert "no such split" in capsys.readouterr().err

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ import torch
 from armflow.learning.store import EpisodeTable, Schema, load_table
 from armflow.planning.dynamics import DT, DynamicsError, make_dynamics
 from armflow.planning.dynamics.adapt import MATERIAL, adapt, hide_material, make_code
-from armflow.planning.dynamics.data import COLUMNS, Interactions, Windows, move_windows, read_scenes
+from armflow.planning.dynamics.data import COLUMNS, Interactions, Windows, move_windows, read_scenes, show_tracks
 from armflow.planning.dynamics.scores import chamfer, earth_movers, point_error, score_windows
 from armflow.robot.errors import ChoiceError
 from tests.planning.follow import Follow
@@ -145,3 +147,20 @@ def test_scores_of_what_needs_no_learning(data):
     assert carried["point"].shape == (5, 10)
     assert carried["point"][1:].max() < 2e-3
     assert (np.diff(still["point"][-1])[5:] > 0).all()
+
+
+def test_seen_tracks_start_a_window_and_the_truth_judges_it(data):
+    truth = data.scenes[1]
+    order = np.random.default_rng(0).permutation(truth.tracks.shape[1])[:12]
+    off = np.array([0.0, 0.001, 0.0], np.float32)
+    seen = dataclasses.replace(truth, tracks=truth.tracks[:, order] + off)
+    windows = Interactions([show_tracks(truth, seen)]).windows(np.array([[0, 21]]), 4, 12, rng=np.random.default_rng(0))
+    true = data.windows(np.array([[1, 21]]), 4, 20, rng=np.random.default_rng(0))
+    assert torch.allclose(windows.particles.velocities[0, 0, 0], true.particles.velocities[0, 0, 0], atol=1e-5)
+    step = windows.truth[0, 0] - windows.particles.points[0] - windows.particles.velocities[0, 1] * DT
+    assert torch.allclose(step, -torch.from_numpy(off).expand(12, 3), atol=1e-5)
+
+
+def test_seen_tracks_of_another_episode_are_refused(data):
+    with pytest.raises(DynamicsError, match="another episode"):
+        show_tracks(data.scenes[0], data.scenes[1])

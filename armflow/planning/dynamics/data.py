@@ -1,10 +1,11 @@
 """Windows of recorded interaction: what dynamics are trained and judged on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
 from armflow.learning.store.schema import Schema
@@ -13,7 +14,7 @@ from armflow.planning.dynamics.adapt import MATERIAL, make_code
 from armflow.planning.dynamics.errors import DynamicsError
 from armflow.planning.dynamics.types import DT, HISTORY, Particles, ToolPath
 
-__all__ = ["COLUMNS", "Interactions", "Scene", "Windows", "move_windows", "read_scenes"]
+__all__ = ["COLUMNS", "Interactions", "Scene", "Windows", "move_windows", "read_scenes", "show_tracks"]
 
 COLUMNS = ("observation.state", "tracks", "material")
 STATE = 8  # hand: position, quaternion wxyz, opening
@@ -24,13 +25,15 @@ class Scene:
     """One episode of interaction with one object, world frame with the table at z = 0.
 
     Attributes:
-        tracks: [F, P, 3] material points, m.
+        tracks: [F, P, 3] where material points truly were, m: what a prediction is judged by.
+        shown: [F, P, 3] the same points as a model is shown them, m: the truth again, or what cameras saw.
         tool: [F, 8] position, m; quaternion wxyz; opening, 0 closed to 1.
         code: [C] category and material, see `make_code`.
         stride: Frames of one step of `DT`.
     """
 
     tracks: np.ndarray
+    shown: np.ndarray
     tool: np.ndarray
     code: np.ndarray
     stride: int
@@ -101,7 +104,24 @@ def _scene(rows: dict[str, np.ndarray], category: str, down: np.ndarray, stride:
     tool = rows["observation.state"].astype(np.float32)
     tool[:, :3] -= down
     code = make_code(category, torch.from_numpy(rows["material"][0].astype(np.float32)))
-    return Scene(rows["tracks"].astype(np.float32) - down, tool, code.numpy(), stride)
+    tracks = rows["tracks"].astype(np.float32) - down
+    return Scene(tracks, tracks, tool, code.numpy(), stride)
+
+
+def show_tracks(truth: Scene, seen: Scene) -> Scene:
+    """The scene as cameras saw it, judged by the truth: each seen point by the material point nearest to it at first.
+
+    Args:
+        truth: As the simulator recorded it.
+        seen: The same episode, tracked from pictures.
+
+    Raises:
+        DynamicsError: They are not of one episode.
+    """
+    if seen.tool.shape != truth.tool.shape or not np.allclose(seen.tool, truth.tool, atol=1e-5):
+        raise DynamicsError("seen", "tracks of another episode: the hand's path differs")
+    _, nearest = KDTree(truth.tracks[0]).query(seen.tracks[0])
+    return replace(truth, tracks=truth.tracks[:, nearest], shown=seen.tracks)
 
 
 class Interactions:
@@ -166,14 +186,14 @@ class Interactions:
         rows = np.clip(frame + scene.stride * np.arange(-HISTORY, steps + 1), 0, None)  # it stood still before
         points = scene.tracks.shape[1]
         picked = rng.permutation(points)[:count] if count <= points else rng.integers(points, size=count)
-        path = scene.tracks[rows][:, picked]
+        path = scene.shown[rows[: HISTORY + 1]][:, picked]
         tool = scene.tool[rows[HISTORY:]]
         return {
             "points": path[HISTORY],
-            "velocities": np.diff(path[: HISTORY + 1], axis=0) / np.float32(DT),
-            "rest": scene.tracks[0, picked],
+            "velocities": np.diff(path, axis=0) / np.float32(DT),
+            "rest": scene.shown[0, picked],
             "code": scene.code,
-            "truth": path[HISTORY + 1 :],
+            "truth": scene.tracks[rows[HISTORY + 1 :]][:, picked],
             "tool_points": tool[:, :3],
             "tool_rotations": tool[:, 3:7],
             "tool_closed": 1.0 - tool[:, 7],
