@@ -41,3 +41,13 @@ def test_shipped_weights_beat_what_needs_no_learning_on_every_split(folder):
 
 def test_shipped_weights_are_small():
     assert sum(path.stat().st_size for path in SHIPPED.rglob("*")) < 10_000_000
+
+
+COMPARED = sorted(path.parent for path in SHIPPED.glob("*/comparison.json"))
+
+
+@pytest.mark.parametrize("folder", COMPARED, ids=lambda folder: folder.name)
+def test_after_as_many_updates_the_fast_model_errs_no_more_than_the_published_one(folder):
+    for split in json.loads((folder / "comparison.json").read_text())["splits"]:
+        errors = {name: model["mean"]["point"] for name, model in split["models"].items()}
+        assert errors["fast"] <= min(errors["pgnd"], errors["gbnd"])
