@@ -33,7 +33,7 @@ class BesoPolicy:
     def __post_init__(self) -> None:
         """See the weights as arrays too, where they lie on the processor."""
         weights = self.network.action_mean
-        single = SingleToken(self.network) if weights.device.type == "cpu" else None
+        single = SingleToken(self.network, self.settings.sigma_data) if weights.device.type == "cpu" else None
         object.__setattr__(self, "single", single)
 
     @torch.no_grad()
@@ -95,10 +95,10 @@ class _Window:
         level = float(sigma)
         if level not in self._seen:  # samplers of second order stop between the levels
             self._look(sigma.detach().cpu().reshape(1))
-        edm, seen = Preconditioning(self.policy.settings.sigma_data), self._seen[level]
-        single = self.policy.single
+        seen, single = self._seen[level], self.policy.single
         if self._alone and single is not None:
-            return edm.denoise(lambda row, _: torch.from_numpy(single.extend(row[0].numpy(), seen))[None], x, sigma)
+            return torch.from_numpy(single.denoise(x[0].numpy(), level, seen))[None]
+        edm = Preconditioning(self.policy.settings.sigma_data)
         return edm.denoise(lambda row, _: self.policy.network.extend(row, seen), x, sigma)
 
     @property

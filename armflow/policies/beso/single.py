@@ -21,8 +21,9 @@ Past = list[tuple[np.ndarray, np.ndarray]]
 class SingleToken:
     """`ScoreTransformer.extend` for a batch of one. Shares the network's weights and copies none."""
 
-    def __init__(self, network: ScoreTransformer) -> None:
-        """Take a network on the CPU in float32."""
+    def __init__(self, network: ScoreTransformer, sigma_data: float) -> None:
+        """Take a network on the CPU in float32, and the spread of its data."""
+        self._sigma_data = sigma_data
         self._enter = _Linear(network.action_token)
         self._leave = _Linear(network.head)
         self._place = _array(network.place)[-1]
@@ -33,6 +34,12 @@ class SingleToken:
     def view(memory: Memory) -> Past:
         """See a memory of one window as arrays [heads, T + 1, width / heads]."""
         return [(keys[0].numpy(), values[0].numpy()) for keys, values in memory]
+
+    def denoise(self, x: np.ndarray, sigma: float, past: Past) -> np.ndarray:
+        """Estimate the clean row of a noisy one [H * A]: `Preconditioning.denoise` with plain numbers."""
+        c_in = 1 / math.sqrt(sigma**2 + self._sigma_data**2)
+        row = c_in * x
+        return (self._sigma_data * c_in) * (self._sigma_data * row + sigma * self.extend(row, past))
 
     def extend(self, last: np.ndarray, past: Past) -> np.ndarray:
         """Denoise a row [H * A], scaled by c_in, at the noise level of `past`."""
