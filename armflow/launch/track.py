@@ -58,10 +58,11 @@ class Track:
         with DatasetWriter(self.out, self._schema(data)) as writer:
             for index in range(len(open_dataset(self.out).episodes), len(data.episodes)):
                 clip = self._limit(load_clip(self.recording, index))
-                tracks, lost = follow(clip, self.particles, self.stride, self.seed)
-                arrays = self._arrays(data, index, tracks)
+                seen = follow(clip, self.particles, self.stride, self.seed)
+                arrays = self._arrays(data, index, seen.tracks)
                 writer.add(Recording(arrays, clip.stamps, data.episodes[index].task))
-                rows.append({"episode": index, "lost": lost, **score(tracks, clip.tracks)})
+                found = {"episode": index, "found": seen.found, "lost": seen.lost}
+                rows.append({**found, **score(seen.tracks, clip.tracks)})
                 print("  ".join(f"{name} {value:.4g}" for name, value in rows[-1].items()))
                 write_json(self.out / "report.json", {"views": self.views, "episodes": rows})
         return 0

@@ -1,80 +1,126 @@
-"""One episode's particles: found in the first frame, followed with the hand, scored by the truth where there is one."""
+"""One episode's particles: found when first in sight, followed with the hand, scored where the truth is recorded."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from armflow.launch.twin import Twin
 from armflow.launch.twin_clip import Clip
-from armflow.launch.twin_find import NoObjectError, body_mask, find
-from armflow.perception.cloud import back_project
+from armflow.launch.twin_find import NoObjectError, body_mask
+from armflow.perception.cloud import robot_mask
 from armflow.perception.frame import RGBDFrame
-from armflow.perception.fuse import fuse_views
+from armflow.perception.fuse import find_things, fuse_views
+from armflow.perception.image_motion import Sight, changed_share, follow_pictures
 from armflow.perception.shape_track import ShapeTracker, ShapeTrackerConfig
 from armflow.planning.mppi.watch import hidden_points
 
-__all__ = ["follow", "score"]
+__all__ = ["Followed", "follow", "score"]
 
 _CLOSED = 0.5  # opening below which the hand is closing or closed
+_STILL = 0.02  # share of an object's readings that may change while it rests
+_ROBOT = 0.01  # m about the robot's capsules that may show the robot
 
 
-def follow(clip: Clip, count: int, stride: int, seed: int) -> tuple[np.ndarray, float]:
-    """Tracks [T, count, 3] (m) of a clip's object, and the share of looks in which it was lost.
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """An object over an episode.
+
+    Attributes:
+        tracks: [T, N, 3] its particles at every frame, m; before it was found, where it was found.
+        found: Number of the frame in which it was found.
+        lost: Share of the looks in which it was lost.
+    """
+
+    tracks: np.ndarray
+    found: int
+    lost: float
+
+
+def follow(clip: Clip, count: int, stride: int, seed: int) -> Followed:
+    """Follow a clip's object, that which the hand comes nearest to, with `count` particles, one look every `stride`.
 
     Raises:
-        NoObjectError: Nothing is seen in the first frame, or too little of it.
+        NoObjectError: It is seen in no frame, or too little of it.
     """
-    found = find(clip, Twin(Path()), 0, rng=np.random.default_rng(seed))
-    seen = np.concatenate([back_project(frame)[found.masks[name]] for name, frame in found.frames.items()])
-    seen = seen[np.isfinite(seen).all(axis=1)]
-    if len(seen) < count:
-        raise NoObjectError(f"{clip.name} shows {len(seen)} points of the object; ask for fewer --particles")
-    tracker, ground = ShapeTracker(seen, ShapeTrackerConfig(count=count)), clip.ground or 0.0
-    looks = np.unique(np.append(np.arange(0, len(clip.stamps), stride), len(clip.stamps) - 1))
-    places, lost = [tracker.points], 0
+    ground, rng, last = clip.ground or 0.0, np.random.default_rng(seed), len(clip.stamps) - 1
+    tracker: ShapeTracker | None = None
+    before: Sight | None = None
+    looks, places, lost = [], [], 0
     views = zip(*(clip.read(name, range(len(clip.stamps))) for name in clip.cameras), strict=True)
-    chosen = set(looks[1:].tolist())
     for index, frames in enumerate(views):  # in one pass: films are read from their beginning
-        if index in chosen:
-            lost += _look(clip, tracker, index, frames, ground) > tracker.config.lost
+        if index % stride and index != last:
+            continue
+        now = Sight(frames, tuple(_others(clip, frame, index) for frame in frames))
+        if tracker is None or before is None:
+            tracker = _find(clip, now, ground, count, rng)
+        else:
+            lost += _look(clip, tracker, index, before, now) > tracker.config.lost
+        if tracker is not None:
+            looks.append(index)
             places.append(tracker.points)
-    return _between(looks, np.stack(places), len(clip.stamps)), lost / max(len(looks) - 1, 1)
+        before = now
+    if not looks:
+        raise NoObjectError(f"{clip.name} never shows {count} points of an object on the table; try fewer --particles")
+    return Followed(_between(np.array(looks), np.stack(places), last + 1), looks[0], lost / max(len(looks) - 1, 1))
 
 
-def _look(clip: Clip, tracker: ShapeTracker, index: int, frames: Sequence[RGBDFrame], ground: float) -> float:
+def _others(clip: Clip, frame: RGBDFrame, index: int) -> np.ndarray:
+    """Pixels [H, W] bool of the robot: by its capsules alone where its joints are known, for what it holds is near."""
+    return body_mask(clip, frame, index) if clip.robot is None else robot_mask(frame, *clip.robot(index), _ROBOT)
+
+
+def _find(clip: Clip, now: Sight, ground: float, count: int, rng: np.random.Generator) -> ShapeTracker | None:
+    """A tracker of the thing that the hand comes nearest to; None while nothing shows enough points."""
+    assert clip.hand is not None
+    way = cKDTree(clip.hand.states[:, :3])
+    things = [one for one in find_things(now.frames, now.others, ground, rng=rng) if len(one) >= count]
+    if not things:
+        return None
+    cloud = min(things, key=lambda one: float(way.query(one)[0].min()))
+    return ShapeTracker(cloud, ShapeTrackerConfig(count=count))
+
+
+def _look(clip: Clip, tracker: ShapeTracker, index: int, before: Sight, now: Sight) -> float:
     """Move the particles to what one moment shows; how far off they are in the mean, m."""
     assert clip.hand is not None
-    state = clip.hand.states[index]
+    ground, state = clip.ground or 0.0, clip.hand.states[index]
     tip = np.eye(4)
     tip[:3, :3], tip[:3, 3] = Rotation.from_quat(state[3:7], scalar_first=True).as_matrix(), state[:3]
     if state[7] >= _CLOSED:
         tracker.release()
     elif not tracker.holds:
         tracker.hold(tip)
-    cloud = fuse_views(frames, [body_mask(clip, frame, index) for frame in frames], tracker.points, ground)
+    if changed_share(tracker.points, before, now, ground) > _STILL:
+        tracker.carry(*follow_pictures(tracker.points, before, now))
+    cloud = fuse_views(now.frames, now.others, tracker.points, ground)
     if len(cloud) < 2:
         return np.inf
-    hidden = np.all([hidden_points(tracker.points, frame) for frame in frames], axis=0)
+    hidden = np.all([hidden_points(tracker.points, frame) for frame in now.frames], axis=0)
     return tracker.follow(cloud, hidden, tip if tracker.holds else None, floor=ground)
 
 
 def _between(looks: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
-    """Tracks [count, N, 3] from places [L, N, 3] at frames [L], straight between them."""
+    """Tracks [count, N, 3] from places [L, N, 3] at frames [L], straight between them, at rest before the first."""
+    if len(looks) == 1:
+        return np.repeat(places, count, axis=0)
     high = np.clip(np.searchsorted(looks, np.arange(count)), 1, len(looks) - 1)
-    share = (np.arange(count) - looks[high - 1]) / (looks[high] - looks[high - 1])
+    share = np.clip((np.arange(count) - looks[high - 1]) / (looks[high] - looks[high - 1]), 0.0, 1.0)
     return places[high - 1] + share[:, None, None] * (places[high] - places[high - 1])
 
 
 def score(tracks: np.ndarray, truth: np.ndarray | None) -> dict[str, float]:
-    """Mean distance to the material point nearest at first, and Chamfer distance, m; empty without truth."""
+    """Compare with the truth, in m; empty where there is none.
+
+    Material error is the mean distance to the material point that was nearest at first, beside what it would be had
+    nothing been followed; Chamfer distance is that of the clouds.
+    """
     if truth is None:
         return {}
     bound = truth[:, cKDTree(truth[0]).query(tracks[0])[1]]
     gaps = [cKDTree(a).query(b)[0].mean() + cKDTree(b).query(a)[0].mean() for a, b in zip(tracks, truth, strict=True)]
     return {
         "material_error": float(np.linalg.norm(tracks - bound, axis=-1).mean()),
+        "unmoved_error": float(np.linalg.norm(tracks[0] - bound, axis=-1).mean()),
         "chamfer": float(np.mean(gaps)) / 2,
     }

@@ -21,6 +21,8 @@ from armflow.robot.errors import ShapeError, ValueRangeError
 
 __all__ = ["ShapeTracker", "ShapeTrackerConfig"]
 
+_GUIDES = 4  # known particles near one that goes as they do
+
 
 @dataclass(frozen=True, slots=True)
 class ShapeTrackerConfig:
@@ -87,22 +89,45 @@ class ShapeTracker:
         self._near = _neighbours(self.rest, self.config.neighbours)
         self._far = _ways_from_posts(self.rest, *self._near, self.config.posts)
         self._held: tuple[np.ndarray, np.ndarray] | None = None
+        self._open = True
 
     def hold(self, T_world_tip: np.ndarray) -> int:
-        """Let a closed hand [4, 4] take what lies between its fingertips; returns how many particles that is."""
+        """Let a closing hand [4, 4] take what lies between its fingertips; returns how many particles that is.
+
+        A hand that closed on nothing takes nothing until it has been opened: what it touches then, it pushes.
+        """
+        if not self._open:
+            return 0
+        self._open = False
         inverse = np.linalg.inv(T_world_tip)
         held = np.flatnonzero(np.linalg.norm(self.points - T_world_tip[:3, 3], axis=1) < self.config.grip)
         self._held = (held, self.points[held] @ inverse[:3, :3].T + inverse[:3, 3]) if len(held) else None
         return len(held)
 
     def release(self) -> None:
-        """Let the hand hold nothing."""
-        self._held = None
+        """Open the hand: it holds nothing, and may take hold again."""
+        self._held, self._open = None, True
 
     @property
     def holds(self) -> bool:
         """Whether the hand holds particles."""
         return self._held is not None
+
+    def carry(self, places: np.ndarray, known: np.ndarray) -> None:
+        """Begin the next look from places [N, 3] (m) of known particles [N] bool; others go as known ones near them do.
+
+        Raises:
+            ShapeError: Shapes that do not fit the particles, or a place that is not finite.
+        """
+        sizes = check_shape("places", places, "N 3", {"N": len(self.points)})
+        check_shape("known", known, "N", sizes)
+        check_finite("places", places)
+        if known.sum() < self.config.neighbours:
+            return
+        moves = np.where(known[:, None], places - self.points, 0.0)
+        near = cKDTree(self.rest[known]).query(self.rest[~known], _GUIDES)[1].reshape(-1, _GUIDES)
+        moves[~known] = moves[known][np.minimum(near, known.sum() - 1)].mean(axis=1)
+        self.points = self.points + moves
 
     def follow(
         self,
@@ -112,6 +137,8 @@ class ShapeTracker:
         floor: float = -np.inf,
     ) -> float:
         """Move the particles to where the object is seen.
+
+        What is seen elsewhere than the hand could hold it has slipped out of the hand.
 
         Args:
             cloud: [M, 3] what is seen of the object, m.
@@ -127,6 +154,15 @@ class ShapeTracker:
         """
         _check(cloud)
         shown = np.ones(len(self.points), bool) if hidden is None else ~hidden
+        before = self.points
+        off = self._fit(cloud, shown, T_world_tip, floor)
+        if off > self.config.lost and self._held is not None and T_world_tip is not None:
+            self._held, self.points = None, before
+            off = self._fit(cloud, shown, None, floor)
+        return off
+
+    def _fit(self, cloud: np.ndarray, shown: np.ndarray, T_world_tip: np.ndarray | None, floor: float) -> float:
+        """Pull and project, then the mean distance of what is seen to the particles, m."""
         places = np.zeros((0, 3))
         held = np.zeros(0, np.int64)
         if self._held is not None and T_world_tip is not None:

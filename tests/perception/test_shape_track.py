@@ -103,3 +103,40 @@ def test_a_cloud_without_shape_is_refused(cloud):
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ValueRangeError):
         ShapeTrackerConfig(**wrong)
+
+
+def test_a_hand_that_closed_on_nothing_pushes_what_it_touches_later():
+    tracker = ShapeTracker(strip(), SMALL)
+    away, touching = np.eye(4), np.eye(4)
+    away[:3, 3], touching[:3, 3] = [0.0, 0.3, 0.01], [0.14, 0.0, 0.01]
+    assert tracker.hold(away) == 0
+    assert tracker.hold(touching) == 0
+    tracker.release()
+    assert tracker.hold(touching) > 0
+
+
+def test_what_is_seen_where_the_hand_is_not_has_slipped_out_of_it():
+    tracker = ShapeTracker(strip(), SMALL)
+    T = np.eye(4)
+    T[:3, 3] = [0.14, 0.0, 0.01]
+    assert tracker.hold(T) > 0
+    T[:3, 3] += [0.0, 0.2, 0.1]
+    assert tracker.follow(strip(seed=9), T_world_tip=T) < SMALL.lost
+    assert not tracker.holds
+    assert np.linalg.norm(tracker.points - tracker.rest, axis=1).mean() < 0.004
+
+
+def test_particles_out_of_sight_go_as_those_near_them():
+    tracker = ShapeTracker(strip(), SMALL)
+    known = tracker.points[:, 0] < 0.05
+    before, shift = tracker.points.copy(), np.array([0.03, 0.01, 0.0])
+    tracker.carry(before + np.where(known[:, None], shift, 9.0), known)
+    np.testing.assert_allclose(tracker.points, before + shift, atol=1e-12)
+
+
+def test_places_that_are_none_are_refused():
+    tracker = ShapeTracker(strip(), SMALL)
+    with pytest.raises(ShapeError):
+        tracker.carry(np.full_like(tracker.points, np.nan), np.ones(len(tracker.points), bool))
+    with pytest.raises(ShapeError):
+        tracker.carry(tracker.points[:-1], np.ones(len(tracker.points) - 1, bool))
