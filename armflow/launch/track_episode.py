@@ -10,7 +10,8 @@ from armflow.launch.twin_clip import Clip
 from armflow.launch.twin_find import NoObjectError, body_mask
 from armflow.perception.cloud import robot_mask
 from armflow.perception.frame import RGBDFrame
-from armflow.perception.fuse import find_things, fuse_views
+from armflow.perception.fuse import find_things, fuse_views, thing_colors
+from armflow.perception.gaussian_masks import ObjectColors
 from armflow.perception.image_motion import Sight, changed_share, follow_pictures
 from armflow.perception.shape_track import ShapeTracker, ShapeTrackerConfig
 from armflow.planning.mppi.watch import hidden_points
@@ -37,6 +38,14 @@ class Followed:
     lost: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Tracker:
+    """What is followed, and what tells it from the table."""
+
+    shape: ShapeTracker
+    colors: ObjectColors
+
+
 def follow(clip: Clip, count: int, stride: int, seed: int) -> Followed:
     """Follow a clip's object, that which the hand comes nearest to, with `count` particles, one look every `stride`.
 
@@ -44,7 +53,7 @@ def follow(clip: Clip, count: int, stride: int, seed: int) -> Followed:
         NoObjectError: It is seen in no frame, or too little of it.
     """
     ground, rng, last = clip.ground or 0.0, np.random.default_rng(seed), len(clip.stamps) - 1
-    tracker: ShapeTracker | None = None
+    tracker: _Tracker | None = None
     before: Sight | None = None
     looks, places, lost = [], [], 0
     views = zip(*(clip.read(name, range(len(clip.stamps))) for name in clip.cameras), strict=True)
@@ -55,10 +64,10 @@ def follow(clip: Clip, count: int, stride: int, seed: int) -> Followed:
         if tracker is None or before is None:
             tracker = _find(clip, now, ground, count, rng)
         else:
-            lost += _look(clip, tracker, index, before, now) > tracker.config.lost
+            lost += _look(clip, tracker, index, before, now) > tracker.shape.config.lost
         if tracker is not None:
             looks.append(index)
-            places.append(tracker.points)
+            places.append(tracker.shape.points)
         before = now
     if not looks:
         raise NoObjectError(f"{clip.name} never shows {count} points of an object on the table; try fewer --particles")
@@ -70,34 +79,38 @@ def _others(clip: Clip, frame: RGBDFrame, index: int) -> np.ndarray:
     return body_mask(clip, frame, index) if clip.robot is None else robot_mask(frame, *clip.robot(index), _ROBOT)
 
 
-def _find(clip: Clip, now: Sight, ground: float, count: int, rng: np.random.Generator) -> ShapeTracker | None:
+def _find(clip: Clip, now: Sight, ground: float, count: int, rng: np.random.Generator) -> _Tracker | None:
     """A tracker of the thing that the hand comes nearest to; None while nothing shows enough points."""
     assert clip.hand is not None
     way = cKDTree(clip.hand.states[:, :3])
-    things = [one for one in find_things(now.frames, now.others, ground, rng=rng) if len(one) >= count]
-    if not things:
+    found = []
+    for thing in find_things(now.frames, now.others, ground, rng=rng):
+        colors = thing_colors(now.frames, thing, ground)
+        cloud = fuse_views(now.frames, [~mask for mask in thing.masks], thing.points, ground, colors)
+        found += [(cloud, colors)] if len(cloud) >= count else []
+    if not found:
         return None
-    cloud = min(things, key=lambda one: float(way.query(one)[0].min()))
-    return ShapeTracker(cloud, ShapeTrackerConfig(count=count))
+    cloud, colors = min(found, key=lambda one: float(way.query(one[0])[0].min()))
+    return _Tracker(ShapeTracker(cloud, ShapeTrackerConfig(count=count)), colors)
 
 
-def _look(clip: Clip, tracker: ShapeTracker, index: int, before: Sight, now: Sight) -> float:
+def _look(clip: Clip, tracker: _Tracker, index: int, before: Sight, now: Sight) -> float:
     """Move the particles to what one moment shows; how far off they are in the mean, m."""
     assert clip.hand is not None
-    ground, state = clip.ground or 0.0, clip.hand.states[index]
+    ground, state, shape = clip.ground or 0.0, clip.hand.states[index], tracker.shape
     tip = np.eye(4)
     tip[:3, :3], tip[:3, 3] = Rotation.from_quat(state[3:7], scalar_first=True).as_matrix(), state[:3]
     if state[7] >= _CLOSED:
-        tracker.release()
-    elif not tracker.holds:
-        tracker.hold(tip)
-    if changed_share(tracker.points, before, now, ground) > _STILL:
-        tracker.carry(*follow_pictures(tracker.points, before, now))
-    cloud = fuse_views(now.frames, now.others, tracker.points, ground)
+        shape.release()
+    elif not shape.holds:
+        shape.hold(tip)
+    if changed_share(shape.points, before, now, ground) > _STILL:
+        shape.carry(*follow_pictures(shape.points, before, now))
+    cloud = fuse_views(now.frames, now.others, shape.points, ground, tracker.colors)
     if len(cloud) < 2:
         return np.inf
-    hidden = np.all([hidden_points(tracker.points, frame) for frame in now.frames], axis=0)
-    return tracker.follow(cloud, hidden, tip if tracker.holds else None, floor=ground)
+    hidden = np.all([hidden_points(shape.points, frame) for frame in now.frames], axis=0)
+    return shape.follow(cloud, hidden, tip if shape.holds else None, floor=ground)
 
 
 def _between(looks: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
