@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from armflow.learning.checkpoint import load_checkpoint, save_checkpoint
+from armflow.planning.dynamics.adapt import CATEGORIES
 from armflow.planning.dynamics.errors import DynamicsError
 from armflow.planning.dynamics.types import DynamicsModel
 from armflow.robot.errors import ChoiceError, FormatError, StackError
@@ -82,12 +83,12 @@ def load_dynamics(path: str | Path) -> DynamicsModel:
 
 
 def shipped_dynamics(category: str) -> DynamicsModel:
-    """The trained model of a category of objects that comes with armflow.
+    """The trained model that comes with armflow for a category of objects: its own, or the one of all categories.
 
     Raises:
-        ChoiceError: None comes for this category.
+        ChoiceError: No such category.
     """
-    folders = {folder.name: folder for folder in sorted(WEIGHTS.iterdir()) if folder.is_dir()}
-    if category not in folders:
-        raise ChoiceError("category with shipped dynamics", category, folders)
-    return load_dynamics(folders[category])
+    if category not in CATEGORIES:
+        raise ChoiceError("category with shipped dynamics", category, CATEGORIES)
+    own = WEIGHTS / category
+    return load_dynamics(own if own.is_dir() else WEIGHTS / "all")
