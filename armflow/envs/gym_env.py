@@ -9,6 +9,7 @@ from gymnasium import spaces
 
 from armflow.envs.episode import TaskWorld
 from armflow.envs.pose_control import pose_step
+from armflow.envs.registration import SOFT_SECONDS
 from armflow.envs.tasks.task import sparse_reward
 from armflow.envs.world import CONTROL_PERIOD
 from armflow.robot.errors import ChoiceError
@@ -51,7 +52,8 @@ class ArmflowEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
     Actions are in -1 to 1, the last one the gripper's opening (-1 closed, 1 open). `control="joint"`: each joint's
     speed as a share of its limit. `control="pose"`: the tool's velocity along world axes as a share of 0.25 m/s and its
     spin about them as a share of 1 rad/s. Every command passes the limiter; an action that is not finite or of the
-    wrong shape makes the arm brake, and is counted in `info["rejected"]`.
+    wrong shape makes the arm brake, and is counted in `info["rejected"]`. A control step is 0.04 s, and 1/30 s with
+    things that bend; their goals are clouds of points [N, 3], their reward is minus the Chamfer distance.
 
     An episode is terminated only when the simulation breaks down (`info["failure"]` says how); success does not end it.
     `gymnasium.make` truncates it after the task's time limit, or after `max_episode_steps`.
@@ -90,8 +92,9 @@ class ArmflowEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ChoiceError("render mode", render_mode, ("None", *self.metadata["render_modes"]))
         self.render_mode = render_mode
-        self._episode = TaskWorld(task, arm, camera_size=camera_size, noise=noise)
-        self._model = self._episode.world.arm
+        self._episode = _episode(task, arm, camera_size, noise)
+        self._model, self._period = self._episode.world.arm, self._episode.world.physics.period
+        self.metadata = {**self.metadata, "render_fps": round(1 / self._period)}  # type: ignore[misc]
         count = (self._model.dof if control == "joint" else 6) + 1
         self.action_space = spaces.Box(-1.0, 1.0, (count,), np.float32)
         self.observation_space = self._space(camera_size)
@@ -99,11 +102,12 @@ class ArmflowEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
     def _space(self, camera_size: tuple[int, int]) -> spaces.Dict:
         self._episode.reset(np.random.default_rng(0))
         width, height = camera_size
-        goal = self._episode.task.desired_goal(self._episode.world).shape
+        task, world = self._episode.task, self._episode.world
+        achieved, desired = task.achieved_goal(world).shape, task.desired_goal(world).shape
         fields: dict[str, spaces.Space] = {
             "observation": spaces.Box(-_BOUND, _BOUND, self._numbers().shape, np.float64),
-            "achieved_goal": spaces.Box(-_GOAL_BOUND, _GOAL_BOUND, goal, np.float64),
-            "desired_goal": spaces.Box(-_GOAL_BOUND, _GOAL_BOUND, goal, np.float64),
+            "achieved_goal": spaces.Box(-_GOAL_BOUND, _GOAL_BOUND, achieved, np.float64),
+            "desired_goal": spaces.Box(-_GOAL_BOUND, _GOAL_BOUND, desired, np.float64),
         }
         if self._style.observation == "rgbd":
             fields["rgb"] = spaces.Box(0, 255, (height, width, 3), np.uint8)
@@ -120,7 +124,7 @@ class ArmflowEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         return observation, self._info()
 
     def step(self, action: np.ndarray) -> tuple[dict, float, bool, bool, dict]:
-        """Run one control step of 0.04 s."""
+        """Run one control step."""
         target, gripper = self._target(action)
         self._q = self._episode.arm.command(target, gripper)  # type: ignore[arg-type]
         observation = self._observe()
@@ -139,8 +143,8 @@ class ArmflowEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         values = np.minimum(np.maximum(values, -1.0), 1.0)
         gripper = 0.5 * (float(values[-1]) + 1.0)
         if self._style.control == "joint":
-            return self._q + values[:-1] * self._model.v_max * CONTROL_PERIOD, gripper
-        return pose_step(self._model, self._q, values[:-1]), gripper
+            return self._q + values[:-1] * self._model.v_max * self._period, gripper
+        return pose_step(self._model, self._q, values[:-1], self._period), gripper
 
     def _numbers(self) -> np.ndarray:
         world, task = self._episode.world, self._episode.task
@@ -174,7 +178,7 @@ class ArmflowEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         }
 
     def compute_reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: object) -> np.ndarray:
-        """Return the reward [...] of achieved for desired goals [..., G]; `info` is not needed."""
+        """Return the reward [...] of achieved for desired goals, [..., 3] or clouds; `info` is not needed."""
         task = self._episode.task
         if self._style.reward == "sparse":
             return sparse_reward(task.success(achieved_goal, desired_goal))
@@ -194,6 +198,15 @@ class ArmflowEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
     def close(self) -> None:
         """End the simulation."""
         self._episode.close()
+
+
+def _episode(task: str, arm: str, camera_size: tuple[int, int], noise: bool) -> TaskWorld:
+    """The world of a task; `SoftTaskWorld` fits in its place, and MuJoCo is imported for its tasks only."""
+    if task in SOFT_SECONDS:
+        from armflow.envs.deformable.episode import SoftTaskWorld
+
+        return SoftTaskWorld(task, arm, camera_size=camera_size, noise=noise)  # type: ignore[return-value]
+    return TaskWorld(task, arm, camera_size=camera_size, noise=noise)
 
 
 def _bounded(values: np.ndarray, bound: float) -> np.ndarray:

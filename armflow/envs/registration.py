@@ -6,11 +6,14 @@ Gymnasium 1.0 and later load no plugins by entry point, so the ids exist once `a
 
 import gymnasium
 
-__all__ = ["EPISODE_SECONDS", "PLAY_ENVIRONMENTS", "register_all"]
+__all__ = ["EPISODE_SECONDS", "PLAY_ENVIRONMENTS", "SOFT_SECONDS", "register_all"]
 
 EPISODE_SECONDS = {"Push": 30, "PickPlace": 30, "InsertPen": 30, "HangMug": 40, "Pour": 40, "OpenDrawer": 30}
 """Every task with its time limit, s; `armflow.envs.tasks.TASKS` has the same, but is not imported for the ids alone."""
 _STEPS_PER_SECOND = 25
+SOFT_SECONDS = dict.fromkeys(("RopeShape", "ClothLift", "ClothFold", "PlushPlace", "BoxClose"), 60)
+"""Every task with a thing that bends, for xarm6, with its time limit, s."""
+_SOFT_STEPS_PER_SECOND = 30
 PLAY_ENVIRONMENTS = {
     "BlockPush": ("armflow.envs.block_push.env:BlockPushEnv", 350),
     "PlayTable": ("armflow.envs.play_table.env:PlayTableEnv", 240),
@@ -28,6 +31,15 @@ def register_all() -> None:
                 entry_point="armflow.envs.gym_env:ArmflowEnv",
                 max_episode_steps=seconds * _STEPS_PER_SECOND,
                 kwargs={"task": name},
+            )
+    for name, seconds in SOFT_SECONDS.items():
+        env_id = f"armflow/{name}-v0"
+        if env_id not in gymnasium.registry:
+            gymnasium.register(
+                env_id,
+                entry_point="armflow.envs.gym_env:ArmflowEnv",
+                max_episode_steps=seconds * _SOFT_STEPS_PER_SECOND,
+                kwargs={"task": name, "arm": "xarm6"},
             )
     for name, (entry_point, steps) in PLAY_ENVIRONMENTS.items():
         env_id = f"armflow/{name}-v0"

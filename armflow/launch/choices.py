@@ -23,7 +23,7 @@ TASKS = ("Push", "PickPlace", "InsertPen", "HangMug", "Pour", "OpenDrawer")
 """Tasks in words, for every arm with a gripper; what "all" stands for."""
 OWN_ARMS = {"BlockPush": "xarm6_pusher", "PlayTable": "panda"}
 """Tasks with goals for learned policies, with the arm that each brings."""
-SOFT_ARMS = {"RopeShape": "xarm6"}
+SOFT_ARMS = dict.fromkeys(("RopeShape", "ClothLift", "ClothFold", "PlushPlace", "BoxClose"), "xarm6")
 """Tasks with things that bend, with the arm that each brings."""
 _WITHOUT_HAND = ("xarm6_pusher",)  # arms for their own task only
 ALL_TASKS = (*TASKS, *OWN_ARMS, *SOFT_ARMS)

@@ -44,7 +44,8 @@ def lid_box(place: np.ndarray, *, rng: np.random.Generator, ranges: Ranges | Non
         f'<body name="box" pos="{place[0]:.6f} {place[1]:.6f} 0.0005" euler="0 0 {np.degrees(yaw):.6f}">'
         f'<freejoint name="box"/>{walls}<body name="box_lid" pos="{at[0]:.6f} 0 {at[2]:.6f}">'
         f'<joint name="box_lid" axis="0 -1 0" range="0 {np.degrees(RANGE):.4f}" frictionloss="{hinge:.5f}" '
-        f'damping="0.002"/>{_geom(parts[-1] - [at, np.zeros(3)], look)}</body></body>'
+        f'damping="0.002" solimpfriction="0.99 0.999 0.0001"/>'
+        f"{_geom(parts[-1] - [at, np.zeros(3)], look)}</body></body>"
     )
     mesh = box_mesh(np.ones(3))
     faces = np.concatenate([mesh.faces + k * len(mesh.vertices) for k in range(len(parts))])

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from armflow.envs.deformable.cloth_tasks import ClothFold, ClothLift
+from armflow.envs.deformable.cloud_task import CloudTask
 from armflow.envs.deformable.stage import SoftStage
-from armflow.envs.deformable.tasks import RopeShape
+from armflow.envs.deformable.tasks import BoxClose, PlushPlace, RopeShape
 from armflow.envs.deformable.tracks import draw_track_points
 from armflow.envs.deformable.world import SoftWorld
 from armflow.envs.render import Renderer
@@ -16,7 +18,9 @@ from armflow.robot.errors import ChoiceError
 
 __all__ = ["SOFT_TASKS", "SoftTaskWorld"]
 
-SOFT_TASKS: dict[str, type] = {"RopeShape": RopeShape}
+SOFT_TASKS: dict[str, type[CloudTask]] = {
+    task.name: task for task in (RopeShape, ClothLift, ClothFold, PlushPlace, BoxClose)
+}
 
 
 class SoftTaskWorld:

@@ -13,13 +13,13 @@ COUNT = (7, 5, 4)  # vertices of the lattice along its length, width and height
 EXTENT = (0.10, 0.058, 0.052)  # m, length, width in the middle and height at a scale of 1
 SCALE = (0.85, 1.1)
 TAPER = 0.18  # how much wider than the middle one end is, and narrower the other
-YOUNG = (3e4, 2e5)  # Pa: a finger's 12 N press it in by about a third, or by a twentieth
+YOUNG = (5e4, 3e5)  # Pa: a finger's 12 N press it in by about a quarter, or by a twentieth
 DENSITY = (80.0, 250.0)  # kg/m^3
 FRICTION = (0.35, 0.8)
 POISSON = 0.3
 DAMPING = 0.01  # s: damping is this times stiffness
-SKIN = 0.001  # m, radius of contact about the lattice
-CONTACT = 'solref="0.008 1" solimp="0.97 0.99 0.001"'
+SKIN = 0.002  # m, radius of contact about the lattice
+CONTACT = 'solref="0.005 1" solimp="0.98 0.995 0.001"'
 SUBSTEPS = 5
 COLORS = ((0.75, 0.5, 0.3), (0.85, 0.45, 0.55), (0.45, 0.6, 0.85), (0.6, 0.75, 0.4))
 

@@ -1,32 +1,30 @@
-"""Tasks with things that bend: a goal is a cloud of points, and success is a small Chamfer distance to it."""
+"""Tasks with a rope, a plush body and a box; those with a cloth are in `cloth_tasks`."""
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
-from armflow.envs.deformable.goals import chamfer, drawn_shape
+from armflow.envs.deformable.box import lid_box
+from armflow.envs.deformable.cloud_task import CloudTask
+from armflow.envs.deformable.goals import drawn_shape
+from armflow.envs.deformable.plush import plush
 from armflow.envs.deformable.rope import LENGTH, RADIUS, SEGMENTS, rope
-from armflow.envs.deformable.tracks import draw_track_points
 from armflow.envs.deformable.world import SoftWorld
 
-__all__ = ["RopeShape"]
+__all__ = ["BoxClose", "PlushPlace", "RopeShape"]
 
 WORDS = {"line": "straight line", "L": "letter L", "U": "letter U", "S": "letter S"}
-PARTICLES = 400
+CARRY = (0.10, 0.16)  # m, how far the plush body is from its goal
+TURN = 1.2  # rad, at most, between them
 
 
-class RopeShape:
-    """Lay a rope in a drawn shape at a drawn place.
+class RopeShape(CloudTask):
+    """Lay a rope in a drawn shape at a drawn place; the goal is the centre line from its first end to the other.
 
-    Attributes:
-        instruction: The task in words.
-        goal: [P, 3] centre line of the rope as it shall lie, m, from its first end to the other.
-        threshold: Success is a Chamfer distance below this, m; a rope's diameter is 0.012 to 0.02.
+    A rope's diameter is 0.012 to 0.02 m, the threshold.
     """
 
     name = "RopeShape"
-    arm = "xarm6"
-    max_seconds = 60.0
     threshold = 0.02
-    instruction = ""
 
     def build(self, world: SoftWorld, *, rng: np.random.Generator) -> None:
         """Draw rope, shape and place, and load the scene."""
@@ -39,13 +37,48 @@ class RopeShape:
         turn = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]])
         line = drawn_shape(shape, length, 4 * SEGMENTS) @ turn.T + center + rng.uniform(-0.03, 0.03, 2)
         self.goal = np.column_stack([line, np.full(len(line), RADIUS[0])])
-        self.points = draw_track_points(world.vertices(), body.faces, PARTICLES, rng=rng)
+        self.draw_points(world, rng)
         self.instruction = f"lay the rope in the shape of a {WORDS[shape]}"
 
-    def distance(self, world: SoftWorld) -> float:
-        """Chamfer distance of the rope's surface to the goal, m."""
-        return chamfer(world.particles(self.points), self.goal)
 
-    def is_success(self, world: SoftWorld) -> bool:
-        """Tell whether the rope lies in the shape."""
-        return self.distance(world) < self.threshold
+class PlushPlace(CloudTask):
+    """Bring a plush body to another place and turn it; the goal is the body at rest, moved rigidly.
+
+    At the start the distance is 0.06 m and more. The threshold is that of the right pose shifted by 0.01 m, or turned
+    by 40 degrees: a cloud tells the turn of so round a body only roughly.
+    """
+
+    name = "PlushPlace"
+    threshold = 0.006
+
+    def build(self, world: SoftWorld, *, rng: np.random.Generator) -> None:
+        """Draw the body, and the goal across the middle of the bench."""
+        center, heading = world.arm.bench_center, rng.uniform(-np.pi, np.pi)
+        half = 0.5 * rng.uniform(*CARRY) * np.array([np.cos(heading), np.sin(heading)])
+        world.load(plush(center - half, rng=rng))
+        points = self.draw_points(world, rng)
+        middle = points.mean(axis=0) * [1.0, 1.0, 0.0]
+        turn = Rotation.from_euler("z", rng.uniform(-TURN, TURN))
+        self.goal = turn.apply(points - middle) + np.append(center + half, 0.0)
+        self.instruction = "bring the plush body to the goal"
+
+
+class BoxClose(CloudTask):
+    """Close the lid of a box; the goal is the box where it stands, with its hinge at 0.
+
+    The lid is a quarter of the surface, so the distance is only 0.008 to 0.011 m at the start. The threshold is a lid
+    that is open by 0.5 rad, or a closed box that was pushed away by 0.006 m.
+    """
+
+    name = "BoxClose"
+    threshold = 0.005
+
+    def build(self, world: SoftWorld, *, rng: np.random.Generator) -> None:
+        """Draw the box, and find where its surface is when closed."""
+        world.load(lid_box(world.arm.bench_center + rng.uniform(-0.03, 0.03, 2), rng=rng))
+        self.draw_points(world, rng)
+        saved = world.save()
+        world.bend("box_lid", 0.0)
+        self.goal = world.particles(self.points)
+        world.restore(saved)
+        self.instruction = "close the lid of the box"

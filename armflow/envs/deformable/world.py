@@ -36,12 +36,14 @@ class SoftSaved:
     Attributes:
         state: All numbers of the integrator.
         q: [D] joints of the arm, rad.
+        qd: [D] their velocities, rad/s.
         gripper: Opening that was asked for.
         steps: Control steps so far.
     """
 
     state: np.ndarray
     q: np.ndarray
+    qd: np.ndarray
     gripper: float
     steps: int
 
@@ -73,7 +75,7 @@ class SoftWorld:
         floor = Part("box", (6.0, 6.0, 0.1), place(center[0], center[1], FLOOR_Z - 0.05), (0.55, 0.56, 0.58, 1.0))
         slab = table(center, (1.3, 1.6, 0.04))
         self.specs: dict[int, BodySpec] = {FLOOR: BodySpec("floor", (floor,), friction=0.6), TABLE: slab}
-        self._q, self._gripper = arm.home.copy(), 1.0
+        self._q, self._qd, self._gripper = arm.home.copy(), np.zeros(arm.dof), 1.0
         self.poisoned: str | None = None
         self.steps = 0
 
@@ -113,6 +115,7 @@ class SoftWorld:
         """Run one control step; the tool moves evenly from where it is to where the joints take it."""
         before, opened = self._q, self._gripper
         self._q, self._gripper = np.array(q_target, float), float(gripper_target)
+        self._qd = (self._q - before) / self.physics.period
         shares = np.arange(1, self.physics.substeps + 1) / self.physics.substeps
         tools = [self.arm.tool(before + share * (self._q - before)) for share in shares]
         self.draw_hand(tools, opened + shares * (gripper_target - opened))
@@ -128,6 +131,11 @@ class SoftWorld:
     def place_hand(self, T_world_tool: RigidTransform, opening: float) -> None:
         """Put the hand somewhere at once, at rest, without its arm."""
         self.hand.put(T_world_tool, opening)
+        mujoco.mj_forward(self.model, self.data)
+
+    def bend(self, joint: str, position: float) -> None:
+        """Put a hinge of the thing at an angle, rad, at once; all else stays."""
+        self.data.qpos[self.model.joint(joint).qposadr[0]] = position
         mujoco.mj_forward(self.model, self.data)
 
     def show_arm(self, q: np.ndarray) -> None:
@@ -146,13 +154,14 @@ class SoftWorld:
         kind = mujoco.mjtState.mjSTATE_INTEGRATION
         state = np.empty(mujoco.mj_stateSize(self.model, kind))
         mujoco.mj_getState(self.model, self.data, state, kind)
-        return SoftSaved(state, self._q.copy(), self._gripper, self.steps)
+        return SoftSaved(state, self._q.copy(), self._qd.copy(), self._gripper, self.steps)
 
     def restore(self, saved: SoftSaved) -> None:
         """Go back to a state of this scene, bit for bit."""
         mujoco.mj_setState(self.model, self.data, saved.state, mujoco.mjtState.mjSTATE_INTEGRATION)
         mujoco.mj_forward(self.model, self.data)
         self._q, self._gripper, self.steps, self.poisoned = saved.q.copy(), saved.gripper, saved.steps, None
+        self._qd = saved.qd.copy()
 
     @cached_property
     def _surface(self) -> Surface:
@@ -174,6 +183,10 @@ class SoftWorld:
     def read_q(self) -> np.ndarray:
         """Joint positions [D], rad."""
         return self._q.copy()
+
+    def read_qd(self) -> np.ndarray:
+        """Joint velocities over the last control step [D], rad/s."""
+        return self._qd.copy()
 
     def read_gripper(self) -> float:
         """Opening in the simulation, 0 closed to 1 open; what was asked for before there is a scene."""
