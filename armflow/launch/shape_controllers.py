@@ -9,9 +9,12 @@ from armflow.robot.errors import ChoiceError
 
 if TYPE_CHECKING:
     from armflow.planning.mppi.config import MPPIConfig
-    from armflow.planning.mppi.controller import ShapeController
+    from armflow.planning.mppi.controller import ShapeController, ShapeControllerConfig
+    from armflow.planning.mppi.objective import CostConfig
 
 __all__ = ["make_mppi", "make_scripted", "make_simulator"]
+
+_SAFE = 0.7  # of a task's tolerance, which a look must find before it counts as done
 
 
 def make_mppi(world: Any, rng: np.random.Generator, planner: str) -> "ShapeController":
@@ -26,6 +29,7 @@ def make_mppi(world: Any, rng: np.random.Generator, planner: str) -> "ShapeContr
         ChoiceError: The task has nothing that bends.
     """
     from armflow.planning.dynamics.load import shipped_dynamics
+    from armflow.planning.mppi.contacts import CONTACTS
     from armflow.planning.mppi.controller import ShapeController
     from armflow.planning.mppi.foresight import DynamicsForesight
     from armflow.planning.mppi.planner import ShapePlanner
@@ -33,34 +37,54 @@ def make_mppi(world: Any, rng: np.random.Generator, planner: str) -> "ShapeContr
 
     category, arm = _category(world), world.arm.model
     foresight = DynamicsForesight(shipped_dynamics(category), category, tip=arm.gripper.tip)
-    config = _search(planner)
-    first = ShapePlanner(arm, foresight, rng=rng, config=config)
-    again = ShapePlanner(arm, foresight, rng=rng, config=replace(config, samples=16, rounds=2, contacts=1))
-    return ShapeController(arm, first, CameraWatcher(arm, category, rng=rng), rng=rng, refine=again)
+    search = _search(planner)
+    again = replace(search, samples=16, rounds=2, contacts=1)
+    first, refine = (
+        ShapePlanner(arm, foresight, rng=rng, config=one, costs=_costs(world), contacts=CONTACTS[category])
+        for one in (search, again)
+    )
+    watcher = CameraWatcher(arm, category, rng=rng)
+    return ShapeController(arm, first, watcher, rng=rng, refine=refine, config=_loop(world))
 
 
 def make_scripted(world: Any, rng: np.random.Generator) -> "ShapeController":
     """What has the farthest to go is carried straight to its place; no model, the same eyes as `mppi`."""
+    from armflow.planning.mppi.contacts import CONTACTS
     from armflow.planning.mppi.controller import ShapeController
     from armflow.planning.mppi.straight import StraightPlanner
     from armflow.planning.mppi.watch import CameraWatcher
 
     category, arm = _category(world), world.arm.model
-    return ShapeController(arm, StraightPlanner(arm, rng=rng), CameraWatcher(arm, category, rng=rng), rng=rng)
+    planner = StraightPlanner(arm, rng=rng, contacts=CONTACTS[category])
+    return ShapeController(arm, planner, CameraWatcher(arm, category, rng=rng), rng=rng, config=_loop(world))
 
 
 def make_simulator(world: Any, rng: np.random.Generator, planner: str) -> "ShapeController":
     """MPPI with the true simulator as model and eyes, and named so: a ceiling, never a result."""
     from armflow.launch.shape_truth import SimulatorForesight, TruthWatcher
-    from armflow.planning.mppi.controller import ShapeController, ShapeControllerConfig
+    from armflow.planning.mppi.contacts import CONTACTS
+    from armflow.planning.mppi.controller import ShapeController
     from armflow.planning.mppi.planner import ShapePlanner
 
-    _category(world)
-    arm, watcher = world.arm.model, TruthWatcher(world, rng=rng)
-    config = _search(planner)
-    search = ShapePlanner(arm, SimulatorForesight(world, watcher), rng=rng, config=config)
-    whole = ShapeControllerConfig(steps=config.steps, hold_steps=config.steps)  # nothing to correct on the way
-    return ShapeController(arm, search, watcher, rng=rng, config=whole)
+    contacts, arm, watcher = CONTACTS[_category(world)], world.arm.model, TruthWatcher(world, rng=rng)
+    search, foresight = _search(planner), SimulatorForesight(world, watcher)
+    tries = ShapePlanner(arm, foresight, rng=rng, config=search, costs=_costs(world), contacts=contacts)
+    whole = replace(_loop(world), steps=search.steps, hold_steps=search.steps)  # nothing to correct on the way
+    return ShapeController(arm, tries, watcher, rng=rng, config=whole)
+
+
+def _loop(world: Any) -> "ShapeControllerConfig":
+    """How the loop runs for a task: within its tolerance, and holding on to the object where its words say so."""
+    from armflow.planning.mppi.controller import ShapeControllerConfig
+
+    return ShapeControllerConfig(threshold=_SAFE * world.task.threshold, keep="hold" in world.instruction.split())
+
+
+def _costs(world: Any) -> "CostConfig":
+    """What plans cost in a task: what is held in the end may be high."""
+    from armflow.planning.mppi.objective import CostConfig
+
+    return CostConfig(height=0.0) if _loop(world).keep else CostConfig()
 
 
 def _search(planner: str) -> "MPPIConfig":

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numba as nb
 import numpy as np
+from scipy.spatial import ConvexHull
 
 from armflow.perception.detection import TablePlane
 from armflow.perception.frame import RGBDFrame
 from armflow.robot.arrays import check_shape
-from armflow.robot.errors import StackError
+from armflow.robot.errors import ShapeError, StackError
 
 __all__ = [
     "DepthError",
@@ -135,6 +136,30 @@ def view_from(frame: RGBDFrame, plane: TablePlane) -> TableView:
     depth = np.where(np.isfinite(frame.depth) & (frame.depth > 0), frame.depth, np.nan)
     rays = pixel_rays(frame.K, depth.shape) @ T[:3, :3].T
     return TableView(rays * depth[..., None] + T[:3, 3], rays, T[:3, 3], frame.rgb, frame.K, T_world_table)
+
+
+def visible_from(points: np.ndarray, eye: np.ndarray, reach: float = 100.0) -> np.ndarray:
+    """Indices of the points [N, 3] (m) that an eye [3] sees, were a surface drawn through all of them.
+
+    Points are flipped about a sphere that holds them all, p + 2 (R - |p|) p / |p| from the eye; those on the convex
+    hull of the result and the eye are visible: Katz et al. (2007), doi:10.1145/1276377.1276407, section 3.
+
+    Args:
+        points: Of one object.
+        eye: Where it is seen from, outside of it.
+        reach: Radius R of the sphere over the farthest point's distance; more sees more.
+
+    Raises:
+        ShapeError: points is not [N, 3] with at least four rows.
+    """
+    sizes = check_shape("points", points, "N 3")
+    if sizes["N"] < 4:
+        raise ShapeError("points", "an array [N, 3] with N >= 4", points.shape)
+    away = points - eye
+    length = np.linalg.norm(away, axis=1, keepdims=True)
+    flipped = away + 2.0 * (reach * length.max() - length) * away / length
+    hull = ConvexHull(np.vstack([flipped, np.zeros(3)])).vertices
+    return np.sort(hull[hull < len(points)])
 
 
 def farthest_points(points: np.ndarray, count: int) -> np.ndarray:

@@ -278,7 +278,8 @@ def test_settings_out_of_range_are_refused(change):
 def test_grasps_lie_on_the_object_and_close_across_it():
     goal = ROPE + np.array([0.0, 0.1, 0.0])
     for contact in find_contacts(ROPE, goal, BOX, 10, 0.1, ContactConfig(count=5)):
-        assert np.abs(ROPE - contact.point).sum(axis=1).min() < 1e-9
+        assert np.abs(ROPE[:, :2] - contact.point[:2]).sum(axis=1).min() < 1e-9
+        assert contact.point[2] == pytest.approx(ROPE[0, 2] / 2)  # half-way down to where the tool may go
         w, x, y, z = contact.rotation
         closing = np.array([2 * (x * y - w * z), 1 - 2 * (x * x + z * z)])  # the tool's y axis, seen from above
         assert abs(closing[0]) < 0.05  # the rope runs along x

@@ -11,7 +11,7 @@ from armflow.perception.cloud import farthest_points
 from armflow.planning.mppi.config import HandLimits
 from armflow.planning.mppi.objective import assign
 
-__all__ = ["DOWN", "Contact", "ContactConfig", "find_contacts", "hand_down"]
+__all__ = ["CONTACTS", "DOWN", "Contact", "ContactConfig", "find_contacts", "hand_down"]
 
 DOWN = np.diag([1.0, -1.0, -1.0])  # the tool's z down, its x along the world's x at yaw 0
 
@@ -47,7 +47,9 @@ class ContactConfig:
         top: Depth below the highest particle around within which a particle can be grasped from above, m.
         clearance: Distance between the fingers of a pushing hand and the object, m.
         finger: Radius of the closed fingers, m.
-        sink: Depth of the tool below a particle that it grasps, m.
+        sink: Greatest depth of the tool below a particle that is grasped, m; never deeper than half-way down to where
+            the tool may go.
+        inward: How far the fingers reach in from the edge of something flat, m.
     """
 
     kinds: tuple[Literal["grasp", "push"], ...] = ("grasp",)
@@ -57,7 +59,17 @@ class ContactConfig:
     top: float = 0.01
     clearance: float = 0.005
     finger: float = 0.015
-    sink: float = 0.0
+    sink: float = 0.02
+    inward: float = 0.012
+
+
+CONTACTS: dict[str, ContactConfig] = {
+    "rope": ContactConfig(),
+    "cloth": ContactConfig(),
+    "plush": ContactConfig(),
+    "box": ContactConfig(kinds=("push",)),
+}
+"""By category: what is soft is grasped; a lid is too wide for the fingers and is pushed."""
 
 
 def hand_down(yaw: float | np.ndarray) -> np.ndarray:
@@ -126,35 +138,41 @@ def _within(points: np.ndarray, limits: HandLimits) -> Any:
 def _grasps(
     points: np.ndarray, chosen: np.ndarray, way: np.ndarray, limits: HandLimits, config: ContactConfig
 ) -> tuple[np.ndarray, list[Contact]]:
-    """Grasps from above at particles that nothing covers, the fingers across a thin object."""
+    """Grasps from above at particles that nothing covers: across what is thin, in from the edge of what is flat."""
     del way
     tree = cKDTree(points[:, :2])
     near = tree.query_ball_point(points[chosen, :2], config.patch / 2)
     open_above = np.array(
         [points[k, 2] > points[n, 2].max() - config.top for k, n in zip(chosen, near, strict=True)], bool
     )
-    places = points[chosen] - [0.0, 0.0, config.sink]
-    places[:, 2] = np.maximum(places[:, 2], limits.low[2])
-    at = np.flatnonzero(open_above & _within(places, limits))
-    contacts = [
-        Contact(
-            "grasp", places[k], hand_down(_yaw(points, tree, points[chosen[k]], config)), np.zeros((1, 3)), chosen[k]
-        )
-        for k in at
-    ]
-    return at, contacts
+    at, contacts = [], []
+    for k in np.flatnonzero(open_above):
+        place, yaw = _hold(points, tree, points[chosen[k]], config)
+        place[2] -= np.clip(0.5 * (place[2] - limits.low[2]), 0.0, config.sink)
+        place[2] = max(place[2], limits.low[2])
+        if _within(place, limits):
+            at.append(k)
+            contacts.append(Contact("grasp", place, hand_down(yaw), np.zeros((1, 3)), int(chosen[k])))
+    return np.array(at, int), contacts
 
 
-def _yaw(points: np.ndarray, tree: cKDTree, point: np.ndarray, config: ContactConfig) -> float:
-    """Turn of the hand, within a quarter turn, that lays its x axis along a thin object; 0 where it is not thin."""
+def _hold(points: np.ndarray, tree: cKDTree, point: np.ndarray, config: ContactConfig) -> tuple[np.ndarray, float]:
+    """Where to take hold near a point [3], m, and the turn of the hand, within a quarter turn, rad.
+
+    The hand's x axis lies along what is thin, or points in from an edge; its turn is 0 where there is neither.
+    """
     patch = points[tree.query_ball_point(point[:2], config.patch)][:, :2]
     if len(patch) < 3:
-        return 0.0
+        return point.copy(), 0.0
     value, axes = np.linalg.eigh(np.cov(patch.T))
-    if value[1] < 3 * value[0]:
-        return 0.0
-    along = axes[:, 1]
-    return float(np.arctan(along[1] / along[0])) if abs(along[0]) > 1e-9 else np.pi / 2
+    if value[1] >= 3 * value[0]:
+        return point.copy(), _half_turn(float(np.arctan2(axes[1, 1], axes[0, 1])))
+    inward = patch.mean(axis=0) - point[:2]
+    length = float(np.linalg.norm(inward))
+    if length < config.patch / 4:  # in the middle of something
+        return point.copy(), 0.0
+    place = point + config.inward * np.append(inward / length, 0.0)
+    return place, _half_turn(float(np.arctan2(inward[1], inward[0])))
 
 
 def _pushes(
@@ -177,7 +195,7 @@ def _pushes(
 
 
 def _half_turn(yaw: float) -> float:
-    """The same line at a turn of a quarter or less."""
+    """The same line at a turn of a quarter or less, rad."""
     return (yaw + np.pi / 2) % np.pi - np.pi / 2
 
 

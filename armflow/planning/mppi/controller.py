@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from armflow.perception.cloud import visible_from
 from armflow.perception.flow import Flow3D
 from armflow.perception.observation import Observation
 from armflow.perception.particles import ShapeState
@@ -21,6 +22,7 @@ from armflow.planning.mppi.planner import HandPlan, TouchPlanner
 from armflow.planning.mppi.watch import Watcher
 from armflow.planning.overlay import Overlay
 from armflow.planning.planner import Refusal
+from armflow.robot.arrays import check_finite, check_shape
 from armflow.robot.chunk import ActionChunk
 from armflow.robot.errors import StackError
 from armflow.robot.model import RobotModel
@@ -28,6 +30,7 @@ from armflow.robot.stopwatch import timed
 
 __all__ = ["ShapeController", "ShapeControllerConfig"]
 
+_FLAT = 0.03  # m of height, below which all of a cloud is seen from above
 _log = logging.getLogger(__name__)
 _Script = Generator[ActionChunk, Observation, None]
 _Stage = Generator[ActionChunk, Observation, Observation]
@@ -47,6 +50,7 @@ class ShapeControllerConfig:
         patience: Touches without any gain after which it gives up.
         height: Height of the tool on its way between contacts, m.
         squeeze: Time for closing or opening the hand, s.
+        keep: Whether the object stays in the hand once it is where it shall be, as what would fall otherwise.
     """
 
     dt: float = 0.04
@@ -58,6 +62,7 @@ class ShapeControllerConfig:
     patience: int = 3
     height: float = 0.15
     squeeze: float = 0.4
+    keep: bool = False
 
 
 class ShapeController:
@@ -97,6 +102,7 @@ class ShapeController:
         self._seen: ShapeState | None = None
         self._goal = np.zeros((0, 3))
         self._running: HandPlan | None = None
+        self._kept = False
         self.timings.clear()
         self.events.clear()
         self.replans = 0
@@ -142,7 +148,7 @@ class ShapeController:
         if observation.goal_points is None:
             self._say("stopped: this task tells no goal cloud (goal_points), which this controller needs")
             return
-        self._goal = np.asarray(observation.goal_points, float)
+        self._goal = _seen_part(np.asarray(observation.goal_points, float), observation)
         idle, self._gain = 0, self._config.least_gain
         for touch in range(self._config.touches):
             state, near = self._look(observation, first=True)
@@ -161,6 +167,8 @@ class ShapeController:
                 continue
             self._say(f"touch {touch + 1}: {plan.contact.kind}, {1e3 * near:.1f} mm from the goal")
             observation = yield from self._touch(plan, observation)
+            if self._kept:
+                return
             after = self._look(observation, first=True)[1]
             idle = 0 if after < near * (1 - self._config.least_gain) else idle + 1
             if idle >= self._config.patience and after >= self._config.threshold:
@@ -200,9 +208,19 @@ class ShapeController:
             self._look(observation, first=False)  # what the fingers took is known before it moves
         observation = yield from self._hold_on(plan, observation)
         self._running = None
+        self._kept = grasp and self._config.keep and self._held_well(observation)
+        if self._kept:
+            return observation
         if grasp:
             observation = yield from self._squeeze(1.0)
         return (yield from self._withdraw())
+
+    def _held_well(self, observation: Observation) -> bool:
+        """Whether the object in the hand is where it shall be, or nearly so."""
+        near = self._look(observation, first=False)[1]
+        well = near < 1.5 * self._config.threshold
+        self._say(f"{'done' if well else 'not there'}: held {1e3 * near:.1f} mm from the goal")
+        return well
 
     def _hold_on(self, plan: HandPlan, observation: Observation) -> _Stage:
         """Carry a plan out a few steps at a time; each look makes a new one from what is left of it."""
@@ -267,3 +285,12 @@ class ShapeController:
         openings = np.broadcast_to(np.asarray(gripper, float), len(q)).copy()
         self._q, self._gripper = q[-1], float(openings[-1])
         return (yield ActionChunk(q, openings, self._config.dt, self._stamp))
+
+
+def _seen_part(goal: np.ndarray, observation: Observation) -> np.ndarray:
+    """The part of a goal cloud [P, 3], m, that the camera would see: particles are of what is seen, too."""
+    check_shape("goal_points", goal, "P 3")
+    check_finite("goal_points", goal)
+    if len(goal) < 4 or np.ptp(goal[:, 2]) < _FLAT:
+        return goal
+    return goal[visible_from(goal, observation.frame.T_world_camera.translation)]

@@ -79,7 +79,7 @@ class TouchPlanner(Protocol):
         ...
 
 
-def hand_limits(arm: RobotModel, speed: float = 0.25, margin: float = 0.004) -> HandLimits:
+def hand_limits(arm: RobotModel, speed: float = 0.25, margin: float = 0.002) -> HandLimits:
     """The arm's workspace, its floor raised so that the fingertips stay `margin` (m) above the table."""
     low, high = arm.workspace[0].copy(), arm.workspace[1].copy()
     low[2] = max(low[2], arm.gripper.tip + margin)

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from armflow.perception.cloud import back_project, project, robot_mask
 from armflow.perception.frame import RGBDFrame
@@ -20,6 +21,7 @@ _NEAR = 0.08  # m around the particles in which what is seen may belong to the o
 _CLEAR = 0.004  # m above the table below which a reading may be the table's
 _BEHIND = 0.012  # m that a particle may lie behind what is seen in front of it before it counts as hidden
 _CLOSED = 0.5  # opening below which the hand is closing or closed
+_TOUCHING = 0.02  # m between parts of one object
 _MOST = 900  # points of a cloud
 
 
@@ -40,7 +42,7 @@ class Watcher(Protocol):
 
 
 class CameraWatcher:
-    """The largest thing on the table, from one camera.
+    """The largest thing on the table, with what touches it, from one camera.
 
     The first look chooses the particles; their shape then is the rest shape. Each later look moves the same particles,
     unless the object is lost, which begins anew.
@@ -86,13 +88,13 @@ class CameraWatcher:
         return self._tracker.state(self._name, before, seconds, observation.stamp)
 
     def _cloud(self, observation: Observation) -> np.ndarray:
-        """Points [M, 3] of the largest object on the table, m."""
+        """Points [M, 3] of the object, m."""
         seen = perceive(observation.frame, rng=self._rng, robot=robot_capsules(self._arm, observation))
         clouds = [one.state.points_world for one in seen.detections if len(one.state.points_world) >= 2]
         if not clouds:
             raise UnseenError(f"no {self._name} is in sight on the table")
         self._ground = seen.table.offset
-        return self._thin(max(clouds, key=len))
+        return self._thin(_joined(sorted(clouds, key=len, reverse=True)))
 
     def _thin(self, cloud: np.ndarray) -> np.ndarray:
         return cloud if len(cloud) <= _MOST else cloud[np.sort(self._rng.choice(len(cloud), _MOST, replace=False))]
@@ -120,6 +122,17 @@ class CameraWatcher:
         with np.errstate(invalid="ignore"):
             inside = ((seen > low) & (seen < high)).all(-1) & (seen[..., 2] > self._ground + _CLEAR)
         return self._thin(seen[inside & ~robot_mask(frame, *robot)])
+
+
+def _joined(clouds: list[np.ndarray]) -> np.ndarray:
+    """The first cloud with all others that touch it: parts of one object may differ in colour, as lid and box do."""
+    whole, rest = clouds[0], clouds[1:]
+    while True:
+        tree = cKDTree(whole)
+        near = [cloud for cloud in rest if tree.query(cloud)[0].min() < _TOUCHING]
+        if not near:
+            return whole
+        whole, rest = np.concatenate([whole, *near]), [c for c in rest if not any(c is n for n in near)]
 
 
 def hidden_points(points: np.ndarray, frame: RGBDFrame) -> np.ndarray:
