@@ -187,6 +187,29 @@ def test_a_dataset_without_our_files_still_reads(folder, tmp_path):
     assert dataset.read(2).arrays["observation.depth.front"].shape == (7, 24, 32)
 
 
+def relabel_depth(folder, target, **facts):
+    """A copy without files of our own whose info.json says something else about its depth."""
+    shutil.copytree(folder, target)
+    for name in ("armflow", "digests"):
+        (target / f"meta/{name}.json").unlink()
+    info = json.loads((target / "meta/info.json").read_text())
+    info["features"]["observation.depth.front"]["info"] |= {f"video.{name}": value for name, value in facts.items()}
+    (target / "meta/info.json").write_text(json.dumps(info))
+    return open_dataset(target)
+
+
+def test_depth_of_another_writer_keeps_its_metres(folder, tmp_path):
+    dataset = relabel_depth(folder, tmp_path / "set", depth_max=10.0)
+    assert dataset.schema.depth_scale("observation.depth.front") == pytest.approx(10 / 4095)
+
+
+@pytest.mark.parametrize("facts", [{"use_log": True}, {"depth_min": 0.01}, {"use_log": None}])
+def test_depth_that_is_not_proportional_to_metres_is_left_unread(folder, tmp_path, facts):
+    dataset = relabel_depth(folder, tmp_path / "set", **facts)
+    assert dataset.info.unread == ("observation.depth.front",)
+    assert "observation.depth.front" not in dataset.read(0).arrays
+
+
 def test_statistics_are_those_of_the_data(folder):
     said = json.loads((folder / "meta/stats.json").read_text())
     states = np.concatenate([make_recording(i).arrays["observation.state"] for i in range(3)]).astype(float)

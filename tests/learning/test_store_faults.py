@@ -89,6 +89,19 @@ def test_check_finds_pictures_that_cannot_be_decoded(folder):
     assert [finding.episode for finding in undecoded] == [1]
 
 
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
+def test_a_single_changed_byte_of_depth_is_found_in_its_episode_and_taken_out(folder, part):
+    path = folder / DEPTH
+    flip(path, int(path.stat().st_size * part))
+    named = [finding for finding in check(folder) if finding.frame is not None]
+    assert [finding.path for finding in named] == [DEPTH]
+    repair(folder)
+    dataset = open_dataset(folder)
+    assert len(dataset.episodes) == named[0].episode < 3
+    for index in range(len(dataset.episodes)):
+        assert_same(dataset.read(index), make_recording(index))
+
+
 def test_check_finds_statistics_that_do_not_match(plain):
     stats = json.loads((plain / "meta/stats.json").read_text())
     stats["action"]["std"][0] *= 1.01

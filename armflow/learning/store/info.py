@@ -7,7 +7,7 @@ from typing import Any
 
 from armflow.learning.store import layout
 from armflow.learning.store.errors import DatasetError, reading
-from armflow.learning.store.schema import OURS, Feature, Schema
+from armflow.learning.store.schema import DEPTH_CODES, DEPTHS, OURS, Feature, Schema
 from armflow.learning.store.video import video_facts
 from armflow.robot.errors import StackError
 
@@ -40,7 +40,7 @@ class Info:
         counts: Totals.
         data_path: Template of the data files.
         video_path: Template of the videos, or "".
-        unread: Names of columns of types that are not read (text, pictures inside parquet).
+        unread: Names of columns of types that are not read (text, pictures inside parquet, depth in logarithms).
     """
 
     schema: Schema
@@ -135,6 +135,8 @@ def parse_info(raw: dict[str, Any], ours: dict[str, Any]) -> Info:
         raise DatasetError(layout.INFO, "features", f"must be an object of at most {MOST_FEATURES} features")
     features = {str(name): _parse_feature(str(name), value) for name, value in listed.items() if name not in OURS}
     extra = _parse_extra({name: value for name, value in ours.items() if name not in ("armflow_format", "info")})
+    depths = [name for name, feature in features.items() if feature is not None and feature.dtype == "depth"]
+    extra = _with_depth_scales(extra, {name: listed[name].get("info") or {} for name in depths})
     fps = raw.get("fps")
     if isinstance(fps, bool) or not isinstance(fps, int | float):
         raise DatasetError(layout.INFO, "fps", f"is {str(fps)[:40]!r}; it must be a number, Hz")
@@ -150,13 +152,16 @@ def parse_info(raw: dict[str, Any], ours: dict[str, Any]) -> Info:
 
 
 def _parse_feature(name: str, raw: object) -> Feature | None:
-    """One entry of "features"; None for a type that is not read here."""
+    """One entry of "features"; None for a type that is not read here, depth in logarithms among them."""
     if not isinstance(raw, dict):
         raise DatasetError(layout.INFO, f"features.{name}", "must be an object")
     dtype, shape, names = raw.get("dtype"), raw.get("shape"), raw.get("names")
-    if dtype in ("string", "image", "language"):
+    said = raw.get("info")
+    facts: dict[str, Any] = said if isinstance(said, dict) else {}
+    depth = dtype == "video" and (facts.get("is_depth_map") or facts.get("video.is_depth_map"))
+    if dtype in ("string", "image", "language") or (depth and not _linear(facts)):
         return None
-    if dtype == "video" and isinstance(raw.get("info", {}), dict) and raw.get("info", {}).get("is_depth_map"):
+    if depth:
         dtype, shape = "depth", shape[:2] if isinstance(shape, list) else shape
     if not isinstance(shape, list) or not isinstance(dtype, str):
         raise DatasetError(layout.INFO, f"features.{name}", f"dtype {str(dtype)[:40]!r} and shape {str(shape)[:40]}")
@@ -165,6 +170,11 @@ def _parse_feature(name: str, raw: object) -> Feature | None:
         return Feature(dtype, tuple(shape), tuple(names) if plain and names else None)
     except (StackError, TypeError, ValueError, OverflowError) as error:
         raise DatasetError(layout.INFO, f"features.{name}", str(error)) from error
+
+
+def _linear(facts: dict[str, Any]) -> bool:
+    """Whether depth codes are proportional to metres; LeRobot's are logarithms unless it says otherwise."""
+    return facts.get("video.use_log", True) is False and facts.get("video.depth_min") == 0.0
 
 
 def _parse_extra(extra: dict[str, Any]) -> dict[str, Any]:
@@ -176,6 +186,20 @@ def _parse_extra(extra: dict[str, Any]) -> dict[str, Any]:
         if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < 1:
             raise DatasetError(layout.ARMFLOW, f"cameras.{name}.depth_scale", f"is {str(scale)[:40]!r}, not in 0..1 m")
     return extra
+
+
+def _with_depth_scales(extra: dict[str, Any], depths: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Take the metres of one depth code from info.json for cameras of which armflow.json does not say it."""
+    cameras = dict(extra.get("cameras", {}))
+    for name, facts in depths.items():
+        camera, last = name.removeprefix(DEPTHS), facts.get("video.depth_max")
+        if "depth_scale" not in cameras.get(camera, {}):
+            if isinstance(last, bool) or not isinstance(last, int | float) or not 0 < last < DEPTH_CODES - 1:
+                raise DatasetError(
+                    layout.INFO, f"features.{name}.info.video.depth_max", f"is {str(last)[:40]!r}, not m"
+                )
+            cameras[camera] = cameras.get(camera, {}) | {"depth_scale": last / (DEPTH_CODES - 1)}
+    return extra | {"cameras": cameras} if depths else extra
 
 
 def _whole(raw: dict[str, Any], name: str) -> int:
