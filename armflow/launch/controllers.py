@@ -13,7 +13,15 @@ from armflow.policies.policy import Controller
 from armflow.robot.chunk import ActionChunk
 from armflow.robot.errors import ChoiceError
 
-__all__ = ["CONTROLLERS", "LEARNED", "ControllerOptions", "HoldController", "RandomController", "make_controller"]
+__all__ = [
+    "CONTROLLERS",
+    "FOR_SHAPES",
+    "LEARNED",
+    "ControllerOptions",
+    "HoldController",
+    "RandomController",
+    "make_controller",
+]
 
 CONTROL_DT = 0.04  # s, the control period of every simulated arm
 
@@ -149,7 +157,8 @@ CONTROLLERS: dict[str, Factory] = {
     "mppi-simulator": _make_simulator,
 }
 
-NEED_GRIPPER = ("flow", "oracle", "mppi", "scripted", "mppi-simulator")
+FOR_SHAPES = ("mppi", "scripted", "mppi-simulator")  # for tasks whose goal is a cloud of points
+NEED_GRIPPER = ("flow", "oracle", *FOR_SHAPES)
 LEARNED = ("beso", "policy")  # for tasks that tell state and goal in numbers
 
 

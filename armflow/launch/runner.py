@@ -16,7 +16,7 @@ from armflow.robot.chunk import ActionChunk
 from armflow.robot.errors import StackError
 from armflow.robot.stopwatch import timed
 
-__all__ = ["EpisodeResult", "Listener", "Outcome", "World", "run_episode"]
+__all__ = ["EpisodeResult", "Listener", "Outcome", "World", "observe", "run_episode"]
 
 SETTLE_SECONDS = 2.0  # long enough for "stays 1 s after release" to be judged
 HOLD_STEPS = 5
@@ -152,20 +152,24 @@ def _loop(world: World, controller: Controller, outcome: Outcome, max_seconds: f
 
 
 def _decide(world: World, controller: Controller, outcome: Outcome) -> ActionChunk | None:
-    arm = world.arm
     frame = NO_FRAME
     if getattr(controller, "needs_frame", True):
         with timed(outcome.latency, "camera"):
             frame = world.camera.read()
-    state, goal = (_offered(world, name) for name in ("policy_state", "policy_goal"))
-    points = _offered(world, "goal_points")
-    observation = Observation(frame, arm.read_q(), arm.read_gripper(), float(world.time), state, goal, points)
+    observation = observe(world, frame)
     with timed(outcome.latency, "act"):
         return controller.act(observation)
 
 
+def observe(world: World, frame: RGBDFrame) -> Observation:
+    """What a controller may see of a world now: a picture, the encoders, and what the task itself tells in numbers."""
+    arm = world.arm
+    state, goal, points = (_offered(world, name) for name in ("policy_state", "policy_goal", "goal_points"))
+    return Observation(frame, arm.read_q(), arm.read_gripper(), float(world.time), state, goal, points)
+
+
 def _offered(world: World, name: str) -> np.ndarray | None:
-    """What the world's task offers to a policy in numbers; most worlds offer none."""
+    """What the world's task tells in numbers; most worlds tell none."""
     return getattr(world, name)() if hasattr(world, name) else None
 
 

@@ -10,11 +10,16 @@ from armflow.planning.look import CameraEyes, build_scene
 
 
 @pytest.fixture(scope="module")
-def world():
+def rigid_world():
     world = TaskWorld("PickPlace", "panda")
     world.reset(np.random.default_rng(0))
     yield world
     world.close()
+
+
+@pytest.fixture
+def world(rigid_world):
+    return rigid_world
 
 
 @pytest.fixture

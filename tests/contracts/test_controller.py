@@ -3,18 +3,41 @@
 import numpy as np
 import pytest
 
-from armflow.launch.controllers import CONTROLLERS, LEARNED, ControllerOptions, make_controller
+from armflow.envs.deformable.episode import SoftTaskWorld
+from armflow.launch.controllers import CONTROLLERS, FOR_SHAPES, LEARNED, ControllerOptions, make_controller
+from armflow.launch.runner import observe
 from armflow.policies.policy import Controller
 from armflow.robot.chunk import ActionChunk
 
 ACTS = 3
+ELSEWHERE = (*LEARNED, "mppi-simulator")  # tests/policies/test_controller.py, tests/launch/test_shape_truth.py
 
 
-@pytest.fixture(
-    params=[name for name in CONTROLLERS if name not in LEARNED]
-)  # these: tests/policies/test_controller.py
-def controller(request, world):
-    controller = make_controller(request.param, world, ControllerOptions(), rng=np.random.default_rng(0))
+@pytest.fixture(scope="module")
+def soft_world():
+    world = SoftTaskWorld("RopeShape", "xarm6")
+    world.reset(np.random.default_rng(0))
+    return world
+
+
+@pytest.fixture(params=[name for name in CONTROLLERS if name not in ELSEWHERE])
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def world(name, request):
+    return request.getfixturevalue("soft_world" if name in FOR_SHAPES else "rigid_world")
+
+
+@pytest.fixture
+def observation(world):
+    return observe(world, world.camera.read())
+
+
+@pytest.fixture
+def controller(name, world):
+    controller = make_controller(name, world, ControllerOptions(planner="quick"), rng=np.random.default_rng(0))
     controller.reset(world.instruction)
     return controller
 
