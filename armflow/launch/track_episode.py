@@ -8,13 +8,12 @@ from scipy.spatial.transform import Rotation
 
 from armflow.launch.twin_clip import Clip
 from armflow.launch.twin_find import NoObjectError, body_mask
-from armflow.perception.cloud import robot_mask
+from armflow.perception.cloud import hidden_points, robot_mask
 from armflow.perception.frame import RGBDFrame
 from armflow.perception.fuse import find_things, fuse_views, thing_colors
 from armflow.perception.gaussian_masks import ObjectColors
 from armflow.perception.image_motion import Sight, changed_share, follow_pictures
 from armflow.perception.shape_track import ShapeTracker, ShapeTrackerConfig
-from armflow.planning.mppi.watch import hidden_points
 
 __all__ = ["Followed", "follow", "score"]
 

@@ -16,12 +16,16 @@ __all__ = [
     "TableView",
     "back_project",
     "farthest_points",
+    "hidden_points",
     "pixel_rays",
     "project",
     "robot_mask",
     "table_axes",
     "view_from",
 ]
+
+
+_BEHIND = 0.012  # m that a point may lie behind what is seen in front of it before it counts as hidden
 
 
 class DepthError(StackError):
@@ -76,6 +80,17 @@ def project(points_world: np.ndarray, K: np.ndarray, T_world_camera: np.ndarray)
     z = in_camera[:, 2]
     scaled = in_camera @ K.T
     return scaled[:, :2] / np.where(np.abs(z) > 1e-9, z, 1e-9)[:, None], z
+
+
+def hidden_points(points: np.ndarray, frame: RGBDFrame) -> np.ndarray:
+    """Which points [N, 3] (m, world) lie outside the picture or behind what it shows, [N] bool."""
+    pixels, depth = project(points, frame.K, frame.T_world_camera.as_matrix())
+    u, v = np.round(pixels).astype(int).T
+    height, width = frame.depth.shape
+    inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
+    shown = np.full(len(points), np.nan)
+    shown[inside] = frame.depth[v[inside], u[inside]]
+    return ~inside | (np.nan_to_num(shown, nan=np.inf) < depth - _BEHIND)
 
 
 @nb.njit(cache=True)

@@ -58,11 +58,11 @@ def find_things(
     things: list[Thing] = []
     for view, (frame, other) in enumerate(zip(frames, others, strict=True)):
         for one in perceive(frame, rng=rng, robot=other, table=table).detections:
-            if np.quantile(one.state.points_world[:, 2], 0.02) - ground < _LYING:
-                masks = [np.zeros(f.depth.shape, bool) for f in frames]
-                masks[view] = one.mask
-                things = _joined(Thing(one.state.points_world, tuple(masks)), things)
-    return sorted(things, key=lambda thing: -len(thing.points))
+            masks = [np.zeros(f.depth.shape, bool) for f in frames]
+            masks[view] = one.mask
+            things = _joined(Thing(one.state.points_world, tuple(masks)), things)
+    lying = [thing for thing in things if np.quantile(thing.points[:, 2], 0.02) - ground < _LYING]
+    return sorted(lying, key=lambda thing: -len(thing.points))
 
 
 def _joined(piece: Thing, things: list[Thing]) -> list[Thing]:

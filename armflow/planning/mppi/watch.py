@@ -3,26 +3,21 @@
 from typing import Protocol
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from armflow.perception.cloud import back_project, project, robot_mask
-from armflow.perception.frame import RGBDFrame
+from armflow.perception.cloud import hidden_points, robot_mask
+from armflow.perception.fuse import find_things, fuse_views, thing_colors
+from armflow.perception.gaussian_masks import ObjectColors
 from armflow.perception.observation import Observation
 from armflow.perception.particles import ShapeState
-from armflow.perception.segment import RobotCapsules, perceive
 from armflow.perception.shape_track import ShapeTracker, ShapeTrackerConfig
+from armflow.perception.table import find_table
 from armflow.planning.look import robot_capsules
-from armflow.robot.errors import ShapeError, StackError
+from armflow.robot.errors import StackError
 from armflow.robot.model import RobotModel
 
 __all__ = ["CameraWatcher", "UnseenError", "Watcher"]
 
-_NEAR = 0.08  # m around the particles in which what is seen may belong to the object
-_CLEAR = 0.004  # m above the table below which a reading may be the table's
-_BEHIND = 0.012  # m that a particle may lie behind what is seen in front of it before it counts as hidden
 _CLOSED = 0.5  # opening below which the hand is closing or closed
-_TOUCHING = 0.02  # m between parts of one object
-_MOST = 900  # points of a cloud
 
 
 class UnseenError(StackError):
@@ -55,6 +50,7 @@ class CameraWatcher:
         self._arm, self._name, self._rng = arm, name, rng
         self._config = config or ShapeTrackerConfig()
         self._tracker: ShapeTracker | None = None
+        self._colors: ObjectColors
         self._stamp = self._ground = 0.0
 
     def start(self, observation: Observation) -> ShapeState:
@@ -67,7 +63,7 @@ class CameraWatcher:
             self._tracker.release()
             if self._follow(observation, self._tracker) < self._config.lost:
                 return self._state(observation, None)
-        self._tracker = ShapeTracker(self._cloud(observation), self._config)
+        self._tracker = self._find(observation)
         return self._state(observation, None)
 
     def update(self, observation: Observation) -> ShapeState:
@@ -87,17 +83,26 @@ class CameraWatcher:
         seconds, self._stamp = observation.stamp - self._stamp, observation.stamp
         return self._tracker.state(self._name, before, seconds, observation.stamp)
 
-    def _cloud(self, observation: Observation) -> np.ndarray:
-        """Points [M, 3] of the object, m."""
-        seen = perceive(observation.frame, rng=self._rng, robot=robot_capsules(self._arm, observation))
-        clouds = [one.state.points_world for one in seen.detections if len(one.state.points_world) >= 2]
-        if not clouds:
-            raise UnseenError(f"no {self._name} is in sight on the table")
-        self._ground = seen.table.offset
-        return self._thin(_joined(sorted(clouds, key=len, reverse=True)))
+    def _find(self, observation: Observation) -> ShapeTracker:
+        """Particles of the largest thing on the table.
 
-    def _thin(self, cloud: np.ndarray) -> np.ndarray:
-        return cloud if len(cloud) <= _MOST else cloud[np.sort(self._rng.choice(len(cloud), _MOST, replace=False))]
+        Raises:
+            UnseenError: There is none.
+        """
+        frames, others = (observation.frame,), (self._robot(observation),)
+        self._ground = float(find_table(observation.frame, rng=self._rng).offset)
+        things = find_things(frames, others, self._ground, rng=self._rng)
+        if not things:
+            raise UnseenError(f"no {self._name} is in sight on the table")
+        self._colors = thing_colors(frames, things[0], self._ground)
+        around = [~mask for mask in things[0].masks]
+        cloud = fuse_views(frames, around, things[0].points, self._ground, self._colors)
+        if len(cloud) < 2:
+            raise UnseenError(f"too little of the {self._name} is in sight on the table")
+        return ShapeTracker(cloud, self._config)
+
+    def _robot(self, observation: Observation) -> np.ndarray:
+        return robot_mask(observation.frame, *robot_capsules(self._arm, observation))
 
     def _follow(self, observation: Observation, tracker: ShapeTracker) -> float:
         """Move the particles to what this frame shows; how far off they are in the mean, m."""
@@ -107,40 +112,9 @@ class CameraWatcher:
             tracker.hold(tip)
         elif observation.gripper >= _CLOSED:
             tracker.release()
-        robot = robot_capsules(self._arm, observation)
-        try:
-            cloud = self._near_cloud(observation.frame, robot, tracker.points)
-            hidden = hidden_points(tracker.points, observation.frame)
-            return tracker.follow(cloud, hidden, tip if tracker.holds else None, floor=self._ground)
-        except ShapeError:  # nothing of it is seen: the hand covers it, or it is gone
+        frames, others = (observation.frame,), (self._robot(observation),)
+        cloud = fuse_views(frames, others, tracker.points, self._ground, self._colors)
+        if len(cloud) < 2:  # the hand covers it, or it is gone
             return np.inf
-
-    def _near_cloud(self, frame: RGBDFrame, robot: RobotCapsules, points: np.ndarray) -> np.ndarray:
-        """What is seen above the table, near the particles, and not of the robot [M, 3], m."""
-        seen = back_project(frame)
-        low, high = points.min(0) - _NEAR, points.max(0) + _NEAR
-        with np.errstate(invalid="ignore"):
-            inside = ((seen > low) & (seen < high)).all(-1) & (seen[..., 2] > self._ground + _CLEAR)
-        return self._thin(seen[inside & ~robot_mask(frame, *robot)])
-
-
-def _joined(clouds: list[np.ndarray]) -> np.ndarray:
-    """The first cloud with all others that touch it: parts of one object may differ in colour, as lid and box do."""
-    whole, rest = clouds[0], clouds[1:]
-    while True:
-        tree = cKDTree(whole)
-        near = [cloud for cloud in rest if tree.query(cloud)[0].min() < _TOUCHING]
-        if not near:
-            return whole
-        whole, rest = np.concatenate([whole, *near]), [c for c in rest if not any(c is n for n in near)]
-
-
-def hidden_points(points: np.ndarray, frame: RGBDFrame) -> np.ndarray:
-    """Which points [N, 3] (m, world) lie outside the picture or behind what it shows: [N] bool."""
-    pixels, depth = project(points, frame.K, frame.T_world_camera.as_matrix())
-    u, v = np.round(pixels).astype(int).T
-    height, width = frame.depth.shape
-    inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
-    shown = np.full(len(points), np.nan)
-    shown[inside] = frame.depth[v[inside], u[inside]]
-    return ~inside | (np.nan_to_num(shown, nan=np.inf) < depth - _BEHIND)
+        hidden = hidden_points(tracker.points, observation.frame)
+        return tracker.follow(cloud, hidden, tip if tracker.holds else None, floor=self._ground)
