@@ -10,7 +10,18 @@ from scipy.spatial.transform import Rotation
 
 from armflow.envs.deformable.body import MATERIAL, Ranges, SoftBody, Surface, between
 
-__all__ = ["SEGMENTS", "Cord", "draw_cord", "lay_curve", "rope", "tube", "tube_faces"]
+__all__ = [
+    "SEGMENTS",
+    "Cord",
+    "center_line",
+    "draw_cord",
+    "lay_curve",
+    "lay_line",
+    "rope",
+    "rope_of",
+    "tube",
+    "tube_faces",
+]
 
 SEGMENTS = 24
 SIDES = 8  # of the drawn tube
@@ -72,7 +83,11 @@ def rope(place: np.ndarray, *, rng: np.random.Generator, ranges: Ranges | None =
     Returns:
         The rope, `SEGMENTS` capsules from the first end to the other.
     """
-    cord = draw_cord(place, rng=rng, ranges=ranges)
+    return rope_of(draw_cord(place, rng=rng, ranges=ranges))
+
+
+def rope_of(cord: Cord) -> SoftBody:
+    """Make the rope that was drawn."""
     geom = f'friction="{cord.friction:.4f} 0.005 0.0002" density="{cord.density:.2f}"'
     faces = tube_faces(SEGMENTS)
     return SoftBody(
@@ -104,6 +119,12 @@ def lay_curve(count: int, step: float, place: np.ndarray, *, rng: np.random.Gene
         if gaps[far].min() > 3.0 * step:
             middle = starts.mean(axis=0)
             return np.column_stack([starts - middle + place, heading])
+
+
+def lay_line(line: np.ndarray) -> np.ndarray:
+    """The chain [K, 3], as in `lay_curve`, whose links go from each point of a line [K + 1, 2], m, to the next."""
+    steps = np.diff(line, axis=0)
+    return np.column_stack([line[:-1], np.unwrap(np.arctan2(steps[:, 1], steps[:, 0]))])
 
 
 def _chain(start: np.ndarray, step: float, radius: float, stiffness: float, geom: str) -> str:
@@ -159,6 +180,13 @@ def tube(starts: np.ndarray, turns: np.ndarray, step: float, radius: float) -> n
     sizes = np.full(len(points), radius)
     sizes[[0, -1]] = 0.35 * radius
     return (points[:, None] + np.einsum("kij,sj->ksi", between, ring) * sizes[:, None, None]).reshape(-1, 3)
+
+
+def center_line(vertices: np.ndarray, between: int = 4) -> np.ndarray:
+    """The middle of a tube [V, 3] from end to end, `between` points [K, 3] a segment, m."""
+    joints = vertices.reshape(-1, SIDES, 3).mean(axis=1)[1:-1]
+    at = np.linspace(0, len(joints) - 1, between * (len(joints) - 1) + 1)
+    return np.stack([np.interp(at, np.arange(len(joints)), column) for column in joints.T], axis=1)
 
 
 def tube_faces(segments: int) -> np.ndarray:
