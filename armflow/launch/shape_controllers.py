@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["make_mppi", "make_scripted", "make_simulator"]
 
+_LET_GO = {"cloth": 0.5}  # opening of the hand; wider spread fingers would stretch a cloth and keep it
 _SAFE = 0.7  # of a task's tolerance, which a look must find before it counts as done
 
 
@@ -77,7 +78,9 @@ def _loop(world: Any) -> "ShapeControllerConfig":
     """How the loop runs for a task: within its tolerance, and holding on to the object where its words say so."""
     from armflow.planning.mppi.controller import ShapeControllerConfig
 
-    return ShapeControllerConfig(threshold=_SAFE * world.task.threshold, keep="hold" in world.instruction.split())
+    release = _LET_GO.get(_category(world), 1.0)
+    keep = "hold" in world.instruction.split()
+    return ShapeControllerConfig(threshold=_SAFE * world.task.threshold, release=release, keep=keep)
 
 
 def _costs(world: Any) -> "CostConfig":

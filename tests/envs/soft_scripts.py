@@ -12,6 +12,7 @@ from armflow.robot.ik import solve_ik
 STEP, TURN, FINGER = 0.006, 0.05, 0.1  # m, rad and opening in one control step
 CLEAR = 0.16  # m
 GRIP = 0.3  # opening that holds a plush body
+LET_GO = 0.5  # opening that lets a cloth go and does not spread it
 
 
 class ScriptedArm:
@@ -82,8 +83,8 @@ def fold_cloth(episode: SoftTaskWorld, arm: ScriptedArm) -> None:
         place = start[:2] + (1.0 - np.cos(angle)) * reach[:2]
         arm.go(hand_at(start, place, 0.012 + 0.9 * np.linalg.norm(reach) * np.sin(angle), 0.0), speed=0.6)
     arm.go(at(arm.pose, 0.012, 0.0), pause=10)
-    arm.go(at(arm.pose, 0.012, 1.0), pause=10)
-    arm.go(at(arm.pose, CLEAR, 1.0), speed=0.3)
+    arm.go(at(arm.pose, 0.012, LET_GO), pause=10)
+    arm.go(at(arm.pose, CLEAR, LET_GO), speed=0.3)
 
 
 def hand_at(pose: np.ndarray, place: np.ndarray, height: float, opening: float) -> np.ndarray:

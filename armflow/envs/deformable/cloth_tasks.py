@@ -11,7 +11,7 @@ __all__ = ["CORNERS", "ClothFold", "ClothLift", "corner_grasp"]
 
 CORNERS = (0, SIDE - 1, SIDE * SIDE - 1, SIDE * (SIDE - 1))  # vertices, around the sheet
 INWARD = 0.12  # of the way from the corner to the middle, where fingers take hold
-PINCH = 0.0  # m, height of the fingertips that take hold: on the table
+PINCH = 0.004  # m, height of the fingertips that take hold: in the sheet, not through it
 HEIGHT = (0.10, 0.18)  # m, of the lifted corner
 LIFT_SPEED = 0.25  # m/s
 CLOSE_FRAMES, HOLD_FRAMES = 14, 15
@@ -30,12 +30,13 @@ def corner_grasp(vertices: np.ndarray, corner: int) -> np.ndarray:
 class ClothLift(CloudTask):
     """Lift a cloth by a corner and hold it there; the goal is what simulating just that in the same scene leaves.
 
-    At the start the distance is 0.045 m and more, the threshold about a quarter of it. The
-    cloth falls when it is let go, so only a hand that still holds it at the end has done the task.
+    At the start the distance is 0.045 m and more. Two lifts by the same corner hang in different folds, up to 0.023 m
+    apart, which is what the threshold allows. The cloth falls when it is let go, so only a hand that still holds it at
+    the end has done the task.
     """
 
     name = "ClothLift"
-    threshold = 0.012
+    threshold = 0.025
 
     def build(self, world: SoftWorld, *, rng: np.random.Generator) -> None:
         """Draw cloth, corner and height; lift it once for the goal, and put it back; slips are drawn anew."""

@@ -16,7 +16,7 @@ __all__ = ["Hand", "hand_xml"]
 
 FORCE = 12.0  # N, at each finger
 MASS = 0.8  # kg
-FRICTION = 1.6  # rubber pads
+FRICTION = 0.9  # rubber pads; more, and a cloth hangs on to opened fingers
 PAD_DEPTH = 0.045  # m, extent of a simulated finger along the tool's z, up from its tip
 
 

@@ -32,19 +32,17 @@ class Habit:
             thing is touched at the table.
         top: Share of pieces that begin at the highest points, such as the edge of a lid.
         grip: How far fingertips reach below the touched point of a solid thing, m.
-        low: Least height of the fingertips above the table, m; a cloth is pinched from the table itself.
     """
 
     shares: tuple[float, float, float, float]
     solid: bool = False
     top: float = 0.0
     grip: float = 0.0
-    low: float = TOUCH
 
 
 HABITS = {
     "rope": Habit((0.35, 0.15, 0.2, 0.3)),
-    "cloth": Habit((0.25, 0.35, 0.3, 0.1), low=0.001),
+    "cloth": Habit((0.25, 0.35, 0.3, 0.1)),
     "plush": Habit((0.3, 0.25, 0.0, 0.45), solid=True, top=0.5, grip=0.03),
     "box": Habit((0.2, 0.1, 0.0, 0.7), solid=True, top=0.7, grip=0.012),
 }
@@ -127,7 +125,7 @@ class Touching:
         near = points[np.linalg.norm(points[:, :2] - target[:2], axis=1) < 0.03, :2]
         along = np.linalg.svd(near - near.mean(axis=0))[2][0]
         yaw = _half_turn(np.arctan2(along[1], along[0]) + rng.normal(0.0, 0.15))
-        low = max(self._habit.low, target[2] - self._habit.grip) if self._habit.solid else self._habit.low
+        low = max(TOUCH, target[2] - self._habit.grip) if self._habit.solid else TOUCH
         held = _pose(near.mean(0), low, yaw, 1.0)
         above = _pose(target[:2], max(over, target[2] + 0.05), yaw, 1.0)
         moves = [Move(above, TRAVEL), Move(held, 0.3), Move(_closed(held, 0.0), 0.3, 2)]

@@ -50,6 +50,7 @@ class ContactConfig:
         sink: Greatest depth of the tool below a particle that is grasped, m; never deeper than half-way down to where
             the tool may go.
         inward: How far the fingers reach in from the edge of something flat, m.
+        astride: Whether fingers go to both sides of the whole object, across its longer side.
     """
 
     kinds: tuple[Literal["grasp", "push"], ...] = ("grasp",)
@@ -61,12 +62,13 @@ class ContactConfig:
     finger: float = 0.015
     sink: float = 0.02
     inward: float = 0.012
+    astride: bool = False
 
 
 CONTACTS: dict[str, ContactConfig] = {
     "rope": ContactConfig(),
     "cloth": ContactConfig(),
-    "plush": ContactConfig(),
+    "plush": ContactConfig(astride=True),
     "box": ContactConfig(kinds=("push",)),
 }
 """By category: what is soft is grasped; a lid is too wide for the fingers and is pushed."""
@@ -147,13 +149,23 @@ def _grasps(
     )
     at, contacts = [], []
     for k in np.flatnonzero(open_above):
-        place, yaw = _hold(points, tree, points[chosen[k]], config)
+        hold = _astride if config.astride else _hold
+        place, yaw = hold(points, tree, points[chosen[k]], config)
         place[2] -= np.clip(0.5 * (place[2] - limits.low[2]), 0.0, config.sink)
         place[2] = max(place[2], limits.low[2])
         if _within(place, limits):
             at.append(k)
             contacts.append(Contact("grasp", place, hand_down(yaw), np.zeros((1, 3)), int(chosen[k])))
     return np.array(at, int), contacts
+
+
+def _astride(points: np.ndarray, tree: cKDTree, point: np.ndarray, config: ContactConfig) -> tuple[np.ndarray, float]:
+    """As `_hold`, on the middle line of the whole object, the hand's x axis along it."""
+    del tree, config
+    middle = points[:, :2].mean(axis=0)
+    along = np.linalg.eigh(np.cov(points[:, :2].T))[1][:, 1]
+    place = middle + along * ((point[:2] - middle) @ along)
+    return np.append(place, point[2]), _half_turn(float(np.arctan2(along[1], along[0])))
 
 
 def _hold(points: np.ndarray, tree: cKDTree, point: np.ndarray, config: ContactConfig) -> tuple[np.ndarray, float]:

@@ -48,8 +48,10 @@ class ShapeControllerConfig:
         hold_steps: Most steps of one touch.
         least_gain: Share of the present cost that a plan must save to be carried out.
         patience: Touches without any gain after which it gives up.
-        height: Height of the tool on its way between contacts, m.
+        height: Least height of the tool on its way between contacts, m.
+        clearance: Height of the tool above the object's top on that way, m.
         squeeze: Time for closing or opening the hand, s.
+        release: Opening that lets the object go.
         keep: Whether the object stays in the hand once it is where it shall be, as what would fall otherwise.
     """
 
@@ -61,7 +63,9 @@ class ShapeControllerConfig:
     least_gain: float = 0.03
     patience: int = 3
     height: float = 0.15
+    clearance: float = 0.06
     squeeze: float = 0.4
+    release: float = 1.0
     keep: bool = False
 
 
@@ -198,7 +202,7 @@ class ShapeController:
         grasp = plan.contact.kind == "grasp"
         T = poses(plan.contact.point[None], plan.contact.rotation[None])[0]
         with timed(self.timings, "travel"):
-            way = travel(self._arm, observation.q, T, height=self._config.height, dt=self._config.dt, rng=self._rng)
+            way = travel(self._arm, observation.q, T, height=self._height(), dt=self._config.dt, rng=self._rng)
         if isinstance(way, Refusal):
             self._say(f"the contact is out of reach: {way.reason}")
             return (yield from self._wait(0.2))
@@ -212,8 +216,13 @@ class ShapeController:
         if self._kept:
             return observation
         if grasp:
-            observation = yield from self._squeeze(1.0)
-        return (yield from self._withdraw())
+            observation = yield from self._squeeze(self._config.release)
+        return (yield from self._withdraw(self._config.release if grasp else 0.0))
+
+    def _height(self) -> float:
+        """Height of the tool on its way between contacts, m: clear of the object."""
+        top = 0.0 if self._seen is None else float(self._seen.points_world[:, 2].max())
+        return max(self._config.height, top + self._config.clearance)
 
     def _held_well(self, observation: Observation) -> bool:
         """Whether the object in the hand is where it shall be, or nearly so."""
@@ -262,18 +271,18 @@ class ShapeController:
         gripper = ramp(self._gripper, opening, rows, rows // 2)
         return (yield from self._send(np.tile(self._q, (len(gripper), 1)), gripper))
 
-    def _withdraw(self) -> _Stage:
+    def _withdraw(self, opening: float) -> _Stage:
         """Straight up to travelling height, then to rest, out of the camera's way."""
-        above = self._arm.tool(self._q).as_matrix()
-        above[2, 3] = max(above[2, 3], self._config.height)
+        height, above = self._height(), self._arm.tool(self._q).as_matrix()
+        above[2, 3] = max(above[2, 3], height)
         home = self._arm.tool(self._arm.home).as_matrix()
         observation = None
         for T in (above, home):
-            rows = travel(self._arm, self._q, T, height=self._config.height, dt=self._config.dt, rng=self._rng)
+            rows = travel(self._arm, self._q, T, height=height, dt=self._config.dt, rng=self._rng)
             if isinstance(rows, Refusal):
                 self._say(f"the hand stays: {rows.reason}")
                 break
-            observation = yield from self._send(rows, 1.0)
+            observation = yield from self._send(rows, opening)
         return observation if observation is not None else (yield from self._wait(0.2))
 
     def _wait(self, seconds: float) -> _Stage:
