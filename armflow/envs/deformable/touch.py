@@ -149,7 +149,7 @@ class Touching:
         return [*moves, Move(_closed(at, 1.0), 0.3, int(rng.integers(0, 8)))]
 
     def _push(self, points: np.ndarray, target: np.ndarray, speed: float, over: float) -> list[Move]:
-        rng, place, low = self._rng, self._place, self._habit.low
+        rng, place, low = self._rng, self._place, TOUCH
         heading = _heading(target, place, rng)
         if self._habit.solid:  # from outside, through the middle
             heading = _unit(_unit(points[:, :2].mean(axis=0) - target[:2]) + 0.5 * heading)
