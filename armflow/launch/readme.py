@@ -1,7 +1,7 @@
 """`python -m armflow.launch.readme REPORT...`: put measured results between the marks of README.md.
 
-Success tables come from `report.json` of `armflow eval`, one for the planner and one for learned policies; speeds come
-from the file of `armflow bench --json`.
+Success tables come from `report.json` of `armflow eval`: one for the planner, one for learned policies, one for things
+that bend. Errors of learned dynamics come from that of `armflow predict`, speeds from what `armflow bench --json` wrote.
 """
 
 import json
@@ -13,10 +13,17 @@ from typing import Any
 from armflow.launch.figures import wilson_interval
 from armflow.launch.files import write_text
 
-__all__ = ["between", "learned_rows", "speed_rows", "success_rows"]
+__all__ = ["between", "dynamics_rows", "learned_rows", "speed_rows", "success_rows"]
 
+TABLES = {"beso": "learned", "policy": "learned", "mppi": "shapes", "scripted": "shapes", "mppi-simulator": "shapes"}
+"""Controller -> its table; all others are in the first."""
 SUCCESS = ("| task | arm | success | 95 % interval | seeds | again with |", "|---|---|---|---|---|---|")
 LEARNED = ("| task | policy | success | 95 % interval | seeds | again with |", "|---|---|---|---|---|---|")
+DYNAMICS = ("fast", "no motion", "constant velocity", "move with tool")
+FORESEEN = (
+    "| scenes | learned | no motion | constant velocity | move with tool | windows of scenes |",
+    "|---|---|---|---|---|---|",
+)
 SPEED = ("| what | measured | bar | reference | |", "|---|---|---|---|---|")
 
 
@@ -51,6 +58,19 @@ def _learned_rows(report: dict[str, Any]) -> list[str]:
     return rows
 
 
+def dynamics_rows(report: dict[str, Any]) -> list[str]:
+    """One table row for each split: mean point error over the horizon, mm, the learned model's with its interval."""
+    return [*FORESEEN, *(_dynamics_row(split) for split in report["splits"])]
+
+
+def _dynamics_row(split: dict[str, Any]) -> str:
+    models = split["models"]
+    learned, *plain = (f"{1000 * models[name]['mean']['point']:.1f}" for name in DYNAMICS)
+    low, high = (1000 * bound for bound in models["fast"]["interval"])
+    seen = f"{split['windows']} of {split['scenes']}"
+    return f"| {split['name']} | {learned} ({low:.1f} to {high:.1f}) | {' | '.join(plain)} | {seen} |"
+
+
 def speed_rows(rows: Sequence[dict[str, Any]]) -> list[str]:
     """One table row for each speed."""
     return [*SPEED, *(_speed_row(row) for row in rows)]
@@ -71,23 +91,27 @@ def between(text: str, name: str, rows: Sequence[str]) -> str:
 
 def main(paths: Sequence[str]) -> None:
     """Sort the files by what they hold and rewrite README.md in the current folder."""
-    runs, learned, speeds = [], [], []
-    for path in paths:
-        found = json.loads(Path(path).read_text())
-        if isinstance(found, list):
-            speeds += found
-        elif found["runs"][0]["controller"] in ("beso", "policy"):
-            learned.append(found)
-        else:
-            runs += found["runs"]
     text = Path("README.md").read_text()
-    if runs:
-        text = between(text, "success", success_rows(runs))
-    if learned:
-        text = between(text, "learned", learned_rows(learned))
-    if speeds:
-        text = between(text, "speed", speed_rows(speeds))
+    for name, rows in tables([json.loads(Path(path).read_text()) for path in paths]).items():
+        text = between(text, name, rows)
     write_text("README.md", text)
+
+
+def tables(found: Sequence[Any]) -> dict[str, list[str]]:
+    """Rows of each table that the contents of files say something about, by the table's name."""
+    speeds = [row for content in found if isinstance(content, list) for row in content]
+    reports = [content for content in found if isinstance(content, dict)]
+    foreseen = [report for report in reports if "splits" in report]
+    played: dict[str, list[dict[str, Any]]] = {"success": [], "learned": [], "shapes": []}
+    for report in reports:
+        if "runs" in report:
+            played[TABLES.get(report["runs"][0]["controller"], "success")].append(report)
+    rows = {name: learned_rows(reports) for name, reports in played.items() if reports}
+    if played["success"]:
+        rows["success"] = success_rows([run for report in played["success"] for run in report["runs"]])
+    if foreseen:
+        rows["dynamics"] = dynamics_rows(foreseen[-1])
+    return rows | ({"speed": speed_rows(speeds)} if speeds else {})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-from armflow.launch.readme import between, learned_rows, speed_rows, success_rows
+from armflow.launch.readme import between, dynamics_rows, learned_rows, speed_rows, success_rows, tables
 
 RUN = {
     "task": "Push",
@@ -27,6 +27,21 @@ def test_a_learned_policy_stands_with_its_command_and_its_kinds_of_goals():
 
 def test_a_speed_stands_beside_its_bar():
     assert speed_rows([SPEED])[-1] == "| ik, panda | 0.0512 ms | 0.1 ms | pinocchio 1.29 | ✓ |"
+
+
+def test_errors_of_dynamics_stand_in_millimetres_beside_those_of_no_model():
+    still = {"mean": {"point": 0.05}}
+    learned = {"mean": {"point": 0.02}, "interval": [0.015, 0.025]}
+    models = {"fast": learned, "no motion": still, "constant velocity": still, "move with tool": still}
+    row = dynamics_rows({"splits": [{"name": "rope", "models": models, "windows": 24, "scenes": 8}]})[-1]
+    assert row == "| rope | 20.0 (15.0 to 25.0) | 50.0 | 50.0 | 50.0 | 24 of 8 |"
+
+
+def test_every_file_finds_its_table():
+    reports = [{"runs": [{**RUN, "controller": name}], "command": "c"} for name in ("flow", "beso", "mppi", "scripted")]
+    found = tables([*reports, [SPEED]])
+    assert list(found) == ["success", "learned", "shapes", "speed"]
+    assert len(found["shapes"]) == 4
 
 
 def test_only_what_is_between_the_marks_is_replaced():
