@@ -1,7 +1,7 @@
 """`python -m armflow.launch.readme REPORT...`: put measured results between the marks of README.md.
 
 Success tables come from `report.json` of `armflow eval`: one for the planner, one for learned policies, one for things
-that bend. Errors of learned dynamics come from that of `armflow predict`, speeds from what `armflow bench --json` wrote.
+that bend. Errors of learned dynamics come from that of `armflow predict`, speeds from `armflow bench --json`.
 """
 
 import json
