@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import importlib
 import io
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ COMMANDS = {
 }
 INTERRUPTED = 130  # 128 + SIGINT, what a shell expects after Ctrl-C
 REFUSED = 2
+UNREAD = 141  # 128 + SIGPIPE
 
 
 class Command(Protocol):
@@ -56,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("armflow: stopped", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # whoever read the output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
 
 
 def parse(arguments: Sequence[str]) -> Command:

@@ -15,6 +15,8 @@ WRONG = [
     (["sim", "--task", "Juggle"], "no task 'Juggle'; choose from Push, PickPlace"),
     (["sim", "--arm", "octopus"], "no arm 'octopus'; choose from "),
     (["sim", "--controller", "psychic"], "no controller 'psychic'; choose from flow, oracle"),
+    (["sim", "--planner", "psychic"], "no planner 'psychic'; choose from full, quick, random"),
+    (["sim", "--task", "RopeShape", "--arm", "ur5"], "no arm for RopeShape 'ur5'"),
     (["sim", "--solver", "abacus"], "no solver 'abacus'; choose from banded, cvxpy"),
     (["sim", "--speed", "9"], "unrecognized options: --speed, 9; choose from --task, --arm"),
     (["sim", "--seed", "x"], "error parsing --seed"),
@@ -124,3 +126,13 @@ def _seconds(command: list[str]) -> float:
     subprocess.run(command, check=True, capture_output=True)
     after = os.times()
     return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def test_a_reader_who_goes_away_ends_it_without_a_word():
+    code = "import sys; from armflow.launch.cli import main; sys.exit(main(['doctor']))"
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([sys.executable, "-uc", code], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert done.returncode == cli.UNREAD
+    assert done.stderr == b""

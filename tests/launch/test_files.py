@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from armflow.launch.files import OutputError, append_line, make_folder, write_json, write_text
+from armflow.launch.files import WriteError, append_line, make_folder, write_json, write_text
 
 
 def test_a_write_replaces_the_file_and_leaves_nothing_beside_it(tmp_path):
@@ -27,5 +27,5 @@ def test_lines_are_appended_whole(tmp_path):
 
 def test_a_file_in_the_way_of_a_folder_is_said(tmp_path):
     write_text(tmp_path / "a", "")
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(WriteError, match="cannot write"):
         make_folder(tmp_path / "a")
