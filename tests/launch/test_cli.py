@@ -129,10 +129,20 @@ def _seconds(command: list[str]) -> float:
 
 
 def test_a_reader_who_goes_away_ends_it_without_a_word():
-    code = "import sys; from armflow.launch.cli import main; sys.exit(main(['doctor']))"
+    code = """
+import sys
+from armflow.launch import cli
+
+class Talk:
+    def run(self):
+        return print("word", flush=True)
+
+cli.parse = lambda arguments: Talk()
+sys.exit(cli.main(["talk"]))
+"""
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run([sys.executable, "-uc", code], stdout=writing, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run([sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert done.returncode == cli.UNREAD
     assert done.stderr == b""
