@@ -32,18 +32,21 @@ class Habit:
             thing is touched at the table.
         top: Share of pieces that begin at the highest points, such as the edge of a lid.
         grip: How far fingertips reach below the touched point of a solid thing, m.
+        closed: Opening of a hand that holds. Above 0 for what is soft all through and gives way to fingers that close
+            further; these then go to both sides of the whole.
     """
 
     shares: tuple[float, float, float, float]
     solid: bool = False
     top: float = 0.0
     grip: float = 0.0
+    closed: float = 0.0
 
 
 HABITS = {
     "rope": Habit((0.35, 0.15, 0.2, 0.3)),
     "cloth": Habit((0.25, 0.35, 0.3, 0.1)),
-    "plush": Habit((0.3, 0.25, 0.0, 0.45), solid=True, top=0.5, grip=0.03),
+    "plush": Habit((0.3, 0.25, 0.0, 0.45), solid=True, top=0.5, grip=0.03, closed=0.3),
     "box": Habit((0.2, 0.1, 0.0, 0.7), solid=True, top=0.7, grip=0.012),
 }
 """By category."""
@@ -121,14 +124,17 @@ class Touching:
         return points[self._rng.integers(len(points))]
 
     def _grasp(self, points: np.ndarray, target: np.ndarray, speed: float, over: float, kind: str) -> list[Move]:
-        rng, place = self._rng, self._place
-        near = points[np.linalg.norm(points[:, :2] - target[:2], axis=1) < 0.03, :2]
-        along = np.linalg.svd(near - near.mean(axis=0))[2][0]
+        rng, place, closed = self._rng, self._place, self._habit.closed
+        near = points[:, :2] if closed else points[np.linalg.norm(points[:, :2] - target[:2], axis=1) < 0.03, :2]
+        middle = near.mean(axis=0)
+        along = np.linalg.svd(near - middle, full_matrices=False)[2][0]
+        if closed:  # astride the whole body, somewhere along it
+            middle = middle + 0.6 * along * ((target[:2] - middle) @ along)
         yaw = _half_turn(np.arctan2(along[1], along[0]) + rng.normal(0.0, 0.15))
         low = max(TOUCH, target[2] - self._habit.grip) if self._habit.solid else TOUCH
-        held = _pose(near.mean(0), low, yaw, 1.0)
-        above = _pose(target[:2], max(over, target[2] + 0.05), yaw, 1.0)
-        moves = [Move(above, TRAVEL), Move(held, 0.3), Move(_closed(held, 0.0), 0.3, 2)]
+        held = _pose(middle, low, yaw, 1.0)
+        above = _pose(middle, max(over, target[2] + 0.05), yaw, 1.0)
+        moves = [Move(above, TRAVEL), Move(held, 0.3), Move(_closed(held, closed), 0.3, 2)]
         height = (
             low + {"drag": 0.0, "lift": rng.uniform(0.08, 0.2) - TOUCH, "fold": rng.uniform(0.03, 0.08) - TOUCH}[kind]
         )
@@ -138,13 +144,13 @@ class Touching:
             if kind == "fold":
                 step = 2.0 * (points[:, :2].mean(axis=0) - at[:2])
             if height > low:
-                moves.append(Move(_pose(at[:2], height, yaw, 0.0), speed))
-            at = _pose(_within(at[:2] + step, place), height, yaw := yaw + rng.normal(0.0, 0.4), 0.0)
+                moves.append(Move(_pose(at[:2], height, yaw, closed), speed))
+            at = _pose(_within(at[:2] + step, place), height, yaw := yaw + rng.normal(0.0, 0.4), closed)
             moves.append(Move(at, speed, int(rng.integers(0, 6))))
             if kind == "fold":
                 break
         if rng.uniform() < 0.7 and height > low:
-            at = _pose(at[:2], low + 0.006, yaw, 0.0)
+            at = _pose(at[:2], low + 0.006, yaw, closed)
             moves.append(Move(at, speed))
         return [*moves, Move(_closed(at, 1.0), 0.3, int(rng.integers(0, 8)))]
 

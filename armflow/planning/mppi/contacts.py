@@ -13,6 +13,8 @@ from armflow.planning.mppi.objective import assign
 
 __all__ = ["CONTACTS", "DOWN", "Contact", "ContactConfig", "find_contacts", "hand_down"]
 
+_FINGER_WIDTH = 0.015  # m along an object that a finger touches
+_BESIDE = 0.006  # m between an open finger and what it goes beside
 DOWN = np.diag([1.0, -1.0, -1.0])  # the tool's z down, its x along the world's x at yaw 0
 
 
@@ -26,6 +28,7 @@ class Contact:
         rotation: [4] hand orientation, wxyz.
         guess: [T, 3] a first guess of the hand's velocities, m/s.
         particle: Index of the particle that is grasped or pushed.
+        opening: Of the hand that holds or pushes, 0 closed to 1 open.
     """
 
     kind: Literal["grasp", "push", "hold"]
@@ -33,6 +36,7 @@ class Contact:
     rotation: np.ndarray
     guess: np.ndarray
     particle: int
+    opening: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class ContactConfig:
             the tool may go.
         inward: How far the fingers reach in from the edge of something flat, m.
         astride: Whether fingers go to both sides of the whole object, across its longer side.
+        grip: Opening of the hand that holds; what is soft all through gives way to fingers that close further.
+        opening: Greatest distance between the fingers, m.
     """
 
     kinds: tuple[Literal["grasp", "push"], ...] = ("grasp",)
@@ -63,12 +69,14 @@ class ContactConfig:
     sink: float = 0.02
     inward: float = 0.012
     astride: bool = False
+    grip: float = 0.0
+    opening: float = 0.08
 
 
 CONTACTS: dict[str, ContactConfig] = {
     "rope": ContactConfig(),
     "cloth": ContactConfig(),
-    "plush": ContactConfig(astride=True),
+    "plush": ContactConfig(astride=True, grip=0.3),
     "box": ContactConfig(kinds=("push",)),
 }
 """By category: what is soft is grasped; a lid is too wide for the fingers and is pushed."""
@@ -150,22 +158,31 @@ def _grasps(
     at, contacts = [], []
     for k in np.flatnonzero(open_above):
         hold = _astride if config.astride else _hold
-        place, yaw = hold(points, tree, points[chosen[k]], config)
+        found = hold(points, tree, points[chosen[k]], config)
+        if found is None:
+            continue
+        place, yaw = found
         place[2] -= np.clip(0.5 * (place[2] - limits.low[2]), 0.0, config.sink)
         place[2] = max(place[2], limits.low[2])
         if _within(place, limits):
             at.append(k)
-            contacts.append(Contact("grasp", place, hand_down(yaw), np.zeros((1, 3)), int(chosen[k])))
+            contacts.append(Contact("grasp", place, hand_down(yaw), np.zeros((1, 3)), int(chosen[k]), config.grip))
     return np.array(at, int), contacts
 
 
-def _astride(points: np.ndarray, tree: cKDTree, point: np.ndarray, config: ContactConfig) -> tuple[np.ndarray, float]:
-    """As `_hold`, on the middle line of the whole object, the hand's x axis along it."""
-    del tree, config
-    middle = points[:, :2].mean(axis=0)
+def _astride(
+    points: np.ndarray, tree: cKDTree, point: np.ndarray, config: ContactConfig
+) -> tuple[np.ndarray, float] | None:
+    """As `_hold`, in the middle of the whole object's width, the hand's x axis along its length; None if too wide."""
+    del tree
     along = np.linalg.eigh(np.cov(points[:, :2].T))[1][:, 1]
-    place = middle + along * ((point[:2] - middle) @ along)
-    return np.append(place, point[2]), _half_turn(float(np.arctan2(along[1], along[0])))
+    across = np.array([-along[1], along[0]])
+    here = np.abs((points[:, :2] - point[:2]) @ along) < _FINGER_WIDTH
+    width = points[here, :2] @ across
+    if np.ptp(width) > config.opening - 2 * _BESIDE:
+        return None
+    middle = along * (point[:2] @ along) + across * 0.5 * (width.min() + width.max())
+    return np.append(middle, point[2]), _half_turn(float(np.arctan2(along[1], along[0])))
 
 
 def _hold(points: np.ndarray, tree: cKDTree, point: np.ndarray, config: ContactConfig) -> tuple[np.ndarray, float]:

@@ -208,7 +208,7 @@ class ShapeController:
             return (yield from self._wait(0.2))
         observation = yield from self._send(way, 1.0 if grasp else 0.0)
         if grasp:
-            observation = yield from self._squeeze(0.0)
+            observation = yield from self._squeeze(plan.contact.opening)
             self._look(observation, first=False)  # what the fingers took is known before it moves
         observation = yield from self._hold_on(plan, observation)
         self._running = None

@@ -131,7 +131,8 @@ class ShapePlanner:
             DynamicsError: The model cannot foretell this object.
         """
         objective = self.objective(state, goal)
-        settings = replace(self._contacts, count=self.config.contacts)
+        opening = self._arm.gripper.max_width
+        settings = replace(self._contacts, count=self.config.contacts, opening=opening)
         found = find_contacts(state.points_world, goal, self.limits, self.config.steps, self.config.dt, settings)
         if not found:
             return Refusal("nothing of the object is within the arm's workspace", final=True)
@@ -164,7 +165,7 @@ class ShapePlanner:
     ) -> HandPlan | Refusal:
         predict = self._foresight.start(state)
         rotations = np.stack([contact.rotation for contact in contacts])
-        closed = np.ones(len(contacts))
+        closed = np.array([1.0 - contact.opening for contact in contacts])
 
         def evaluate(index: np.ndarray, paths: np.ndarray) -> np.ndarray:
             motion = predict(paths, rotations[index], closed[index])
@@ -177,7 +178,12 @@ class ShapePlanner:
         chosen = contacts[found.contact]
         if reach.excess(found.path[None], chosen.rotation[None])[0] > ON_THE_WAY:
             return Refusal("no path that would help is within the arm's reach", final=False)
-        motion = predict(found.path[None], chosen.rotation[None], np.ones(1))[0].double().cpu().numpy()
+        motion = (
+            predict(found.path[None], chosen.rotation[None], closed[found.contact : found.contact + 1])[0]
+            .double()
+            .cpu()
+            .numpy()
+        )
         motion = np.concatenate([state.points_world[None], motion])
         still = objective.still(state.points_world)
         return HandPlan(chosen, found.velocities, found.path, self.config.dt, found.cost, still, motion)

@@ -29,7 +29,8 @@ class StraightPlanner:
     def __init__(self, arm: RobotModel, *, rng: np.random.Generator, contacts: ContactConfig | None = None) -> None:
         """Take the arm, and how contacts are chosen."""
         self.limits: HandLimits = hand_limits(arm)
-        self._arm, self._rng, self._contacts = arm, rng, contacts or ContactConfig()
+        self._arm, self._rng = arm, rng
+        self._contacts = replace(contacts or ContactConfig(), opening=arm.gripper.max_width)
         self._config = MPPIConfig()
 
     def objective(self, state: ShapeState, goal: np.ndarray) -> Objective:
