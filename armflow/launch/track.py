@@ -39,8 +39,6 @@ class Track:
     """Particles of an object."""
     stride: int = 3
     """Frames from look to look; between them the tracks are interpolated."""
-    seed: int = 0
-    """Seed of the search for the object."""
 
     def run(self) -> int:
         """Track what is missing, write it, and score it where the truth is recorded."""
@@ -49,7 +47,7 @@ class Track:
         from armflow.launch.twin_clip import load_clip
         from armflow.learning.store import DatasetWriter, Recording, open_dataset
 
-        for name, low in (("views", 1), ("particles", 2), ("stride", 1), ("seed", 0)):
+        for name, low in (("views", 1), ("particles", 2), ("stride", 1)):
             if getattr(self, name) < low:
                 raise ValueRangeError(f"--{name}", getattr(self, name), f"at least {low}")
         data = open_dataset(self.recording)
@@ -58,7 +56,7 @@ class Track:
         with DatasetWriter(self.out, self._schema(data)) as writer:
             for index in range(len(open_dataset(self.out).episodes), len(data.episodes)):
                 clip = self._limit(load_clip(self.recording, index))
-                seen = follow(clip, self.particles, self.stride, self.seed)
+                seen = follow(clip, self.particles, self.stride)
                 arrays = self._arrays(data, index, seen.tracks)
                 writer.add(Recording(arrays, clip.stamps, data.episodes[index].task))
                 found = {"episode": index, "found": seen.found, "lost": seen.lost}

@@ -45,13 +45,13 @@ class _Tracker:
     colors: ObjectColors
 
 
-def follow(clip: Clip, count: int, stride: int, seed: int) -> Followed:
+def follow(clip: Clip, count: int, stride: int) -> Followed:
     """Follow a clip's object, that which the hand comes nearest to, with `count` particles, one look every `stride`.
 
     Raises:
         NoObjectError: It is seen in no frame, or too little of it.
     """
-    ground, rng, last = clip.ground or 0.0, np.random.default_rng(seed), len(clip.stamps) - 1
+    ground, last = clip.ground or 0.0, len(clip.stamps) - 1
     tracker: _Tracker | None = None
     before: Sight | None = None
     looks, places, lost = [], [], 0
@@ -61,7 +61,7 @@ def follow(clip: Clip, count: int, stride: int, seed: int) -> Followed:
             continue
         now = Sight(frames, tuple(_others(clip, frame, index) for frame in frames))
         if tracker is None or before is None:
-            tracker = _find(clip, now, ground, count, rng)
+            tracker = _find(clip, now, ground, count)
         else:
             lost += _look(clip, tracker, index, before, now) > tracker.shape.config.lost
         if tracker is not None:
@@ -78,12 +78,12 @@ def _others(clip: Clip, frame: RGBDFrame, index: int) -> np.ndarray:
     return body_mask(clip, frame, index) if clip.robot is None else robot_mask(frame, *clip.robot(index), _ROBOT)
 
 
-def _find(clip: Clip, now: Sight, ground: float, count: int, rng: np.random.Generator) -> _Tracker | None:
+def _find(clip: Clip, now: Sight, ground: float, count: int) -> _Tracker | None:
     """A tracker of the thing that the hand comes nearest to; None while nothing shows enough points."""
     assert clip.hand is not None
     way = cKDTree(clip.hand.states[:, :3])
     found = []
-    for thing in find_things(now.frames, now.others, ground, rng=rng):
+    for thing in find_things(now.frames, now.others, ground):
         colors = thing_colors(now.frames, thing, ground)
         cloud = fuse_views(now.frames, [~mask for mask in thing.masks], thing.points, ground, colors)
         found += [(cloud, colors)] if len(cloud) >= count else []

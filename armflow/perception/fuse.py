@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
-from armflow.perception.cloud import back_project
+from armflow.perception.cloud import back_project, view_from
 from armflow.perception.detection import TablePlane
 from armflow.perception.frame import RGBDFrame
 from armflow.perception.gaussian_masks import ObjectColors, learn_colors
-from armflow.perception.segment import perceive
+from armflow.perception.regions import segment
 
 __all__ = ["Thing", "find_things", "fuse_views", "thing_colors"]
 
@@ -24,6 +24,7 @@ _CLEAR = 0.004  # m about the table's height within which a reading may be the t
 _CELL = 0.004  # m, of the cubes of which each keeps one mean point
 _TOUCHING = 0.02  # m between parts of one thing
 _LYING = 0.03  # m above the table, within which the lowest part that is seen of a thing is
+_LEAST = 30  # readings of a piece; fewer are noise
 _RING = 3  # px around a mask that are neither surely the thing's nor surely not
 
 
@@ -34,22 +35,21 @@ class Thing:
     Attributes:
         points: [M, 3] what all views show of it, m, with the table's readings along its edges.
         masks: [H, W] bool each, its pixels in each view.
+        lies: Whether some part of it reaches down to the table, as a lid need not and an arm does not.
     """
 
     points: np.ndarray
     masks: tuple[np.ndarray, ...]
+    lies: bool
 
 
-def find_things(
-    frames: Sequence[RGBDFrame], others: Sequence[np.ndarray], ground: float, *, rng: np.random.Generator
-) -> list[Thing]:
+def find_things(frames: Sequence[RGBDFrame], others: Sequence[np.ndarray], ground: float) -> list[Thing]:
     """Find what lies on the table: the pieces of all views, those joined that touch, such as a lid and its box.
 
     Args:
         frames: What each camera saw, in one world with z up.
         others: [H, W] bool each, pixels that are not to be taken for things, such as the robot's.
         ground: Height of the table, m.
-        rng: Source of the fits' samples.
 
     Returns:
         Things, those of most points first.
@@ -57,12 +57,15 @@ def find_things(
     table = TablePlane(np.array([0.0, 0.0, 1.0]), ground)
     things: list[Thing] = []
     for view, (frame, other) in enumerate(zip(frames, others, strict=True)):
-        for one in perceive(frame, rng=rng, robot=other, table=table).detections:
+        labels, seen = segment(view_from(frame, table), other), back_project(frame)
+        for label in range(1, int(labels.max()) + 1):
             masks = [np.zeros(f.depth.shape, bool) for f in frames]
-            masks[view] = one.mask
-            things = _joined(Thing(one.state.points_world, tuple(masks)), things)
-    lying = [thing for thing in things if np.quantile(thing.points[:, 2], 0.02) - ground < _LYING]
-    return sorted(lying, key=lambda thing: -len(thing.points))
+            masks[view] = labels == label
+            points = seen[masks[view] & np.isfinite(seen[..., 2])]
+            if len(points) >= _LEAST:
+                lies = bool(np.quantile(points[:, 2], 0.02) - ground < _LYING)
+                things = _joined(Thing(points, tuple(masks), lies), things)
+    return sorted((thing for thing in things if thing.lies), key=lambda thing: -len(thing.points))
 
 
 def _joined(piece: Thing, things: list[Thing]) -> list[Thing]:
@@ -71,7 +74,7 @@ def _joined(piece: Thing, things: list[Thing]) -> list[Thing]:
     touches = [bool(tree.query(thing.points)[0].min() < _TOUCHING) for thing in things]
     parts = [piece, *(thing for thing, near in zip(things, touches, strict=True) if near)]
     masks = tuple(np.logical_or.reduce(views) for views in zip(*(part.masks for part in parts), strict=True))
-    whole = Thing(np.concatenate([part.points for part in parts]), masks)
+    whole = Thing(np.concatenate([part.points for part in parts]), masks, any(part.lies for part in parts))
     return [*(thing for thing, near in zip(things, touches, strict=True) if not near), whole]
 
 

@@ -34,7 +34,7 @@ def test_seen_tracks_are_a_dataset_that_dynamics_train_on(data, tmp_path):
 
 
 def test_particles_go_as_far_as_the_bar_does(data):
-    seen = follow(load_clip(data), 80, 3, 0)
+    seen = follow(load_clip(data), 80, 3)
     assert (seen.found, seen.lost) == (0, 0.0)
     way = SPEED * (45 / 30 - 0.5)
     np.testing.assert_allclose((seen.tracks[-1] - seen.tracks[0]).mean(0), [0.0, way, 0.0], atol=0.006)
@@ -49,9 +49,9 @@ def test_the_report_tells_the_error_beside_that_of_following_nothing(data, tmp_p
     assert "material_error" in capsys.readouterr().out
 
 
-def test_the_same_seed_finds_the_same_tracks(data):
+def test_the_same_recording_gives_the_same_tracks(data):
     clip = load_clip(data)
-    np.testing.assert_array_equal(follow(clip, 80, 6, 1).tracks, follow(clip, 80, 6, 1).tracks)
+    np.testing.assert_array_equal(follow(clip, 80, 6).tracks, follow(clip, 80, 6).tracks)
 
 
 def test_tracks_that_are_there_are_not_made_again(data, tmp_path, capsys):
@@ -71,7 +71,7 @@ def test_perfect_tracks_have_no_error():
 
 def test_more_particles_than_are_seen_are_refused(data):
     with pytest.raises(NoObjectError, match="--particles"):
-        follow(load_clip(data), 90000, 3, 0)
+        follow(load_clip(data), 90000, 3)
 
 
 @pytest.mark.parametrize(

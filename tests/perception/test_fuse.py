@@ -43,7 +43,7 @@ def test_masked_pixels_give_no_points():
 def things(*bodies: scenes.Body, eyes: tuple[RigidTransform, ...] = EYES) -> list[Thing]:
     frames = [scenes.render(bodies, eye, rng=np.random.default_rng(0))[0] for eye in eyes]
     nothing = [np.zeros(frame.depth.shape, bool) for frame in frames]
-    return find_things(frames, nothing, 0.0, rng=np.random.default_rng(0))
+    return find_things(frames, nothing, 0.0)
 
 
 def test_one_thing_in_two_views_is_one_thing_seen_from_more_sides():
@@ -68,13 +68,13 @@ def test_an_empty_table_shows_no_things():
 def test_without_any_reading_there_are_no_things():
     frame = scenes.render([scenes.block(0.5, 0.0)], EYES[0], rng=np.random.default_rng(0))[0]
     blind = RGBDFrame(frame.rgb, np.full(frame.depth.shape, np.nan), frame.K, frame.T_world_camera, 0.0)
-    assert find_things([blind], [np.zeros(frame.depth.shape, bool)], 0.0, rng=np.random.default_rng(0)) == []
+    assert find_things([blind], [np.zeros(frame.depth.shape, bool)], 0.0) == []
 
 
 def test_what_lies_flat_is_seen_by_its_colour_and_the_table_about_it_is_not():
     frame, truth = scenes.render([scenes.disc(0.5, 0.0)], EYES[0], rng=np.random.default_rng(0))
     nothing = np.zeros(truth.shape, bool)
-    (disc,) = find_things([frame], [nothing], 0.0, rng=np.random.default_rng(0))
+    (disc,) = find_things([frame], [nothing], 0.0)
     colors = thing_colors([frame], disc, 0.0)
     cloud = fuse_views([frame], [nothing], disc.points, 0.0, colors)
     reach = np.linalg.norm(cloud[:, :2] - [0.5, 0.0], axis=1)
@@ -85,7 +85,7 @@ def test_what_lies_flat_is_seen_by_its_colour_and_the_table_about_it_is_not():
 def test_the_first_cloud_is_what_is_seen_when_nothing_has_moved():
     frames = [scenes.render([scenes.block(0.5, 0.0)], eye, rng=np.random.default_rng(0))[0] for eye in EYES]
     nothing = [np.zeros(frame.depth.shape, bool) for frame in frames]
-    (block,) = find_things(frames, nothing, 0.0, rng=np.random.default_rng(0))
+    (block,) = find_things(frames, nothing, 0.0)
     colors = thing_colors(frames, block, 0.0)
     first = fuse_views(frames, [~mask for mask in block.masks], block.points, 0.0, colors)
     again = fuse_views(frames, nothing, first, 0.0, colors)

@@ -91,7 +91,7 @@ class CameraWatcher:
         """
         frames, others = (observation.frame,), (self._robot(observation),)
         self._ground = float(find_table(observation.frame, rng=self._rng).offset)
-        things = find_things(frames, others, self._ground, rng=self._rng)
+        things = find_things(frames, others, self._ground)
         if not things:
             raise UnseenError(f"no {self._name} is in sight on the table")
         self._colors = thing_colors(frames, things[0], self._ground)
