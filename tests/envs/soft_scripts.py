@@ -4,7 +4,7 @@ behind its limiter can reach the goals."""
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from armflow.envs.deformable.cloth_tasks import CORNERS, INWARD, PINCH, corner_grasp
+from armflow.envs.deformable.cloth_tasks import ABOUT, CORNERS, INWARD, PINCH, corner_grasp
 from armflow.envs.deformable.episode import SoftTaskWorld
 from armflow.envs.deformable.free_hand import hand_down
 from armflow.robot.ik import solve_ik
@@ -62,14 +62,14 @@ def at(pose: np.ndarray, height: float, opening: float) -> np.ndarray:
 
 
 def grasp(arm: ScriptedArm, pose: np.ndarray, opening: float = 0.0) -> None:
-    arm.go(at(pose, CLEAR, 1.0))
+    arm.go(at(pose, CLEAR, pose[7]))
     arm.go(pose, speed=0.6, pause=3)
     arm.go(np.append(pose[:7], opening), pause=8)
 
 
 def lift_cloth(episode: SoftTaskWorld, arm: ScriptedArm) -> None:
     hold = episode.task.hold
-    grasp(arm, at(hold, PINCH, 1.0))
+    grasp(arm, at(hold, PINCH, ABOUT))
     arm.go(hold, pause=20)
 
 
@@ -81,7 +81,7 @@ def fold_cloth(episode: SoftTaskWorld, arm: ScriptedArm) -> None:
     reach = (0.5 - 0.5 * INWARD) * way  # from the hand to the fold, about which it goes in a half circle
     for angle in np.linspace(0.0, np.pi, 13)[1:]:
         place = start[:2] + (1.0 - np.cos(angle)) * reach[:2]
-        arm.go(hand_at(start, place, 0.012 + 0.9 * np.linalg.norm(reach) * np.sin(angle), 0.0), speed=0.6)
+        arm.go(hand_at(start, place, 0.012 + 0.7 * np.linalg.norm(reach) * np.sin(angle), 0.0), speed=0.8)
     arm.go(at(arm.pose, 0.012, 0.0), pause=10)
     arm.go(at(arm.pose, 0.012, LET_GO), pause=10)
     arm.go(at(arm.pose, CLEAR, LET_GO), speed=0.3)

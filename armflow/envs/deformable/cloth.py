@@ -9,14 +9,16 @@ from armflow.envs.deformable.body import MATERIAL, Ranges, SoftBody, Surface, be
 __all__ = ["SIDE", "THICKNESS", "cloth"]
 
 SIDE = 20  # vertices along an edge
-LENGTH = (0.18, 0.26)  # m, of an edge
-AREA_MASS = (0.12, 0.35)  # kg/m^2, from a shirt to a towel
-BENDING = (2e-6, 1e-4)  # N m, bending stiffness: hangs in folds of one to four centimetres
-STRETCHING = 3000.0  # N/m: hung up by one vertex, the worst edge grows by about a hundredth, the mean by far less
-FRICTION = (0.35, 0.8)
+LENGTH = (0.18, 0.24)  # m, of an edge
+AREA_MASS = (0.25, 0.5)  # kg/m^2, towels
+BENDING = (1e-6, 1e-5)  # N m, bending stiffness: hangs in folds of one to two centimetres
+# N/m. Hung up by one vertex, the worst edge grows by about a twentieth, the mean by far less; triangles that stretch
+# less lock: a sheet that is pinched somewhere then stands like a paper cone and slides instead of folding.
+STRETCHING = 700.0
+FRICTION = (0.6, 1.0)
 POISSON = 0.2
 THICKNESS = 0.006  # m, of contact
-DAMPING = 0.004  # s: damping is this times stiffness
+DAMPING = 0.003  # s: damping is this times stiffness
 # A contact yields in proportion to the inverse mass of what it holds, and a vertex weighs 0.04 g: anything less stiff
 # lets two fingers meet through the sheet. `solmix` lets these values outweigh the pads'; friction stays the pads'.
 CONTACT = 'solref="0.008 1" solimp="0.995 0.9995 0.001" solmix="1000"'

@@ -31,6 +31,7 @@ class Habit:
         solid: Whether fingers reach only part of the way down the object, and pushes go through its middle; a flat
             thing is touched at the table.
         top: Share of pieces that begin at the highest points, such as the edge of a lid.
+        opened: Opening of the hand that comes to take hold.
         grip: How far fingertips reach below the touched point of a solid thing, m.
         closed: Opening of a hand that holds. Above 0 for what is soft all through and gives way to fingers that close
             further; these then go to both sides of the whole.
@@ -39,13 +40,14 @@ class Habit:
     shares: tuple[float, float, float, float]
     solid: bool = False
     top: float = 0.0
+    opened: float = 1.0
     grip: float = 0.0
     closed: float = 0.0
 
 
 HABITS = {
     "rope": Habit((0.35, 0.15, 0.2, 0.3)),
-    "cloth": Habit((0.25, 0.35, 0.3, 0.1)),
+    "cloth": Habit((0.25, 0.35, 0.3, 0.1), opened=0.25),
     "plush": Habit((0.3, 0.25, 0.0, 0.45), solid=True, top=0.5, grip=0.03, closed=0.3),
     "box": Habit((0.2, 0.1, 0.0, 0.7), solid=True, top=0.7, grip=0.012),
 }
@@ -132,8 +134,8 @@ class Touching:
             middle = middle + 0.6 * along * ((target[:2] - middle) @ along)
         yaw = _half_turn(np.arctan2(along[1], along[0]) + rng.normal(0.0, 0.15))
         low = max(TOUCH, target[2] - self._habit.grip) if self._habit.solid else TOUCH
-        held = _pose(middle, low, yaw, 1.0)
-        above = _pose(middle, max(over, target[2] + 0.05), yaw, 1.0)
+        held = _pose(middle, low, yaw, self._habit.opened)
+        above = _pose(middle, max(over, target[2] + 0.05), yaw, self._habit.opened)
         moves = [Move(above, TRAVEL), Move(held, 0.3), Move(_closed(held, closed), 0.3, 2)]
         height = (
             low + {"drag": 0.0, "lift": rng.uniform(0.08, 0.2) - TOUCH, "fold": rng.uniform(0.03, 0.08) - TOUCH}[kind]

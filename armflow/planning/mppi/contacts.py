@@ -29,6 +29,7 @@ class Contact:
         guess: [T, 3] a first guess of the hand's velocities, m/s.
         particle: Index of the particle that is grasped or pushed.
         opening: Of the hand that holds or pushes, 0 closed to 1 open.
+        ready: Opening of the hand on its way there.
     """
 
     kind: Literal["grasp", "push", "hold"]
@@ -37,6 +38,7 @@ class Contact:
     guess: np.ndarray
     particle: int
     opening: float = 0.0
+    ready: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class ContactConfig:
         inward: How far the fingers reach in from the edge of something flat, m.
         astride: Whether fingers go to both sides of the whole object, across its longer side.
         grip: Opening of the hand that holds; what is soft all through gives way to fingers that close further.
+        ready: Opening of the hand that comes to grasp; fingers that close from afar gather up a sheet.
         opening: Greatest distance between the fingers, m.
     """
 
@@ -70,12 +73,13 @@ class ContactConfig:
     inward: float = 0.012
     astride: bool = False
     grip: float = 0.0
+    ready: float = 1.0
     opening: float = 0.08
 
 
 CONTACTS: dict[str, ContactConfig] = {
     "rope": ContactConfig(),
-    "cloth": ContactConfig(),
+    "cloth": ContactConfig(ready=0.25),
     "plush": ContactConfig(astride=True, grip=0.3),
     "box": ContactConfig(kinds=("push",)),
 }
@@ -166,7 +170,8 @@ def _grasps(
         place[2] = max(place[2], limits.low[2])
         if _within(place, limits):
             at.append(k)
-            contacts.append(Contact("grasp", place, hand_down(yaw), np.zeros((1, 3)), int(chosen[k]), config.grip))
+            contact = Contact("grasp", place, hand_down(yaw), np.zeros((1, 3)), int(chosen[k]), config.grip, config.ready)
+            contacts.append(contact)
     return np.array(at, int), contacts
 
 
@@ -188,7 +193,7 @@ def _astride(
 def _hold(points: np.ndarray, tree: cKDTree, point: np.ndarray, config: ContactConfig) -> tuple[np.ndarray, float]:
     """Where to take hold near a point [3], m, and the turn of the hand, within a quarter turn, rad.
 
-    The hand's x axis lies along what is thin, or points in from an edge; its turn is 0 where there is neither.
+    The hand's x axis lies along what is thin, or along an edge; its turn is 0 where there is neither.
     """
     patch = points[tree.query_ball_point(point[:2], config.patch)][:, :2]
     if len(patch) < 3:
@@ -201,7 +206,7 @@ def _hold(points: np.ndarray, tree: cKDTree, point: np.ndarray, config: ContactC
     if length < config.patch / 4:  # in the middle of something
         return point.copy(), 0.0
     place = point + config.inward * np.append(inward / length, 0.0)
-    return place, _half_turn(float(np.arctan2(inward[1], inward[0])))
+    return place, _half_turn(float(np.arctan2(inward[0], -inward[1])))
 
 
 def _pushes(

@@ -206,7 +206,7 @@ class ShapeController:
         if isinstance(way, Refusal):
             self._say(f"the contact is out of reach: {way.reason}")
             return (yield from self._wait(0.2))
-        observation = yield from self._send(way, 1.0 if grasp else 0.0)
+        observation = yield from self._send(way, plan.contact.ready)
         if grasp:
             observation = yield from self._squeeze(plan.contact.opening)
             self._look(observation, first=False)  # what the fingers took is known before it moves
