@@ -1,6 +1,7 @@
 """Cloth, plush body and box: lengths, rest, repetition, and what material does."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ def test_a_cloth_lifted_by_a_corner_keeps_its_length(world: SoftWorld) -> None:
     world.load(cloth(PLACE, rng=np.random.default_rng(1)))
     _lift(world, corner_grasp(world.vertices(), 0), 0.12)
     assert world.vertices()[:, 2].max() > 0.09
-    assert stretch(world).max() < 0.02
+    assert stretch(world).max() < 0.03
     assert np.abs(stretch(world)).mean() < 0.002
 
 
@@ -106,3 +107,15 @@ def test_the_lid_stays_where_its_hinge_was_put(world: SoftWorld) -> None:
         for _ in range(15):
             world.step(world.read_q(), 1.0)
         assert world.data.joint("box_lid").qpos[0] == pytest.approx(angle, abs=0.02)
+
+
+def test_a_simulation_that_breaks_down_says_so_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    world = SoftWorld(load_arm("xarm6"))
+    world.load(lid_box(PLACE, rng=np.random.default_rng(3)))
+    world.data.qvel[:] = 1e12
+    world.step(world.read_q(), 1.0)
+    assert world.poisoned is not None
+    assert not list(tmp_path.iterdir())

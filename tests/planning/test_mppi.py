@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from armflow.perception.cloud import farthest_points
 from armflow.perception.particles import ShapeState
 from armflow.planning.mppi.arm_motion import ArmReach, follow, travel
 from armflow.planning.mppi.config import HandLimits, MPPIConfig
-from armflow.planning.mppi.contacts import ContactConfig, find_contacts
+from armflow.planning.mppi.contacts import CONTACTS, ContactConfig, find_contacts
 from armflow.planning.mppi.objective import CostConfig, Objective, assign, chamfer
 from armflow.planning.mppi.paths import disturb, integrate, keep_within, shift, spline_basis
 from armflow.planning.mppi.planner import HandPlan, ShapePlanner, hand_limits
@@ -283,6 +284,21 @@ def test_grasps_lie_on_the_object_and_close_across_it():
         w, x, y, z = contact.rotation
         closing = np.array([2 * (x * y - w * z), 1 - 2 * (x * x + z * z)])  # the tool's y axis, seen from above
         assert abs(closing[0]) < 0.05  # the rope runs along x
+
+
+def test_fingers_close_narrowly_over_the_edge_of_a_sheet_in_from_it():
+    side = np.linspace(0.3, 0.5, 15)
+    sheet = np.stack([*np.meshgrid(side, side - 0.4), np.full((15, 15), 0.004)], axis=-1).reshape(-1, 3)
+    middle = sheet.mean(axis=0)
+    for contact in find_contacts(sheet, sheet + np.array([0.1, 0.0, 0.0]), BOX, 10, 0.1, CONTACTS["cloth"]):
+        edge = sheet[contact.particle, :2] - middle[:2]
+        if np.isclose(np.abs(edge), 0.1).sum() != 1:
+            continue  # a corner, or in the middle
+        out = np.abs(edge) > 0.099
+        closing = Rotation.from_quat(contact.rotation, scalar_first=True).apply([0.0, 1.0, 0.0])[:2]
+        assert np.abs(closing[out]) > 0.9
+        assert np.linalg.norm(contact.point[:2] - middle[:2]) < np.linalg.norm(edge)
+        assert contact.ready < 0.5
 
 
 def test_pushes_start_beside_the_object_and_move_towards_it():

@@ -1,5 +1,6 @@
 """`SoftWorld`: one MuJoCo simulation with a table, a hand that an arm carries, and one thing that bends."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,6 +24,9 @@ SOFT_PHYSICS = Physics(period=1 / FRAME_RATE, substeps=10)
 SETTLE_SECONDS = 1.0  # before an episode begins
 SPEED_BOUND = 50.0  # m/s or rad/s; whatever is faster shows that the simulation has broken down
 TABLE, FLOOR, ROBOT, OBJECT = range(4)  # handles
+
+# Else MuJoCo writes a file into the current folder; `SoftWorld.poisoned` tells what matters.
+mujoco.set_mju_user_warning(logging.getLogger(__name__).debug)
 
 
 class SoftWorldError(StackError):
@@ -106,7 +110,7 @@ class SoftWorld:
         step, friction = self.physics.period / self.physics.substeps, self.physics.table_friction
         return (
             f'<mujoco><compiler autolimits="true"/><option timestep="{step:.9f}" integrator="implicitfast" '
-            f'cone="elliptic" impratio="5" gravity="0 0 {-self.physics.gravity}"/>'
+            f'cone="elliptic" impratio="5" gravity="0 0 {-self.physics.gravity}"><flag autoreset="disable"/></option>'
             f'<worldbody><geom name="table" type="plane" size="2 2 0.1" friction="{friction} 0.005 0.0002"/>'
             f"{body.xml}{bodies}</worldbody>{extra}{body.extra_xml}</mujoco>"
         )

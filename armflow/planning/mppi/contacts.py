@@ -170,8 +170,8 @@ def _grasps(
         place[2] = max(place[2], limits.low[2])
         if _within(place, limits):
             at.append(k)
-            contact = Contact("grasp", place, hand_down(yaw), np.zeros((1, 3)), int(chosen[k]), config.grip, config.ready)
-            contacts.append(contact)
+            still, particle = np.zeros((1, 3)), int(chosen[k])
+            contacts.append(Contact("grasp", place, hand_down(yaw), still, particle, config.grip, config.ready))
     return np.array(at, int), contacts
 
 

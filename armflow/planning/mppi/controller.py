@@ -61,7 +61,7 @@ class ShapeControllerConfig:
     touches: int = 10
     hold_steps: int = 40
     least_gain: float = 0.03
-    patience: int = 3
+    patience: int = 6
     height: float = 0.15
     clearance: float = 0.06
     squeeze: float = 0.4
