@@ -310,6 +310,17 @@ def test_pushes_start_beside_the_object_and_move_towards_it():
         assert contact.guess[0, 1] > 0
 
 
+def test_the_hand_comes_down_to_a_push_past_what_leans_over_it():
+    along, across = np.meshgrid(np.linspace(0.0, 0.1, 15), np.linspace(-0.05, 0.05, 11))
+    lid = np.stack([0.4 - 0.5 * along, across, 0.05 + along], axis=-1).reshape(-1, 3)  # leans towards -x
+    config = ContactConfig(("push",), count=8)
+    found = find_contacts(lid, lid + np.array([0.05, 0.0, 0.0]), BOX, 10, 0.1, config)
+    assert found
+    for contact in found:
+        above = lid[lid[:, 2] > contact.point[2]]
+        assert contact.point[0] < above[:, 0].min(initial=1.0) - config.finger
+
+
 def test_reach_is_free_in_front_of_the_arm_and_missed_far_away(arm):
     reach = ArmReach(arm, arm.home, rng=np.random.default_rng(0))
     down = np.tile([0.0, 1.0, 0.0, 0.0], (2, 1))

@@ -212,15 +212,14 @@ def _hold(points: np.ndarray, tree: cKDTree, point: np.ndarray, config: ContactC
 def _pushes(
     points: np.ndarray, chosen: np.ndarray, way: np.ndarray, limits: HandLimits, config: ContactConfig
 ) -> tuple[np.ndarray, list[Contact]]:
-    """Closed fingers behind a particle, seen from where it has to go, clear of the whole object."""
-    tree = cKDTree(points)
+    """Closed fingers behind a particle, seen from where it has to go, clear of the object on their way down, too."""
     level = np.linalg.norm(way[:, :2], axis=1)
     at, contacts = [], []
     for k in np.flatnonzero(level > 1e-3):
         back = -np.array([*way[k, :2], 0.0]) / level[k]
         place = points[chosen[k]].copy()
         place[2] = max(place[2], limits.low[2])
-        place = _step_out(tree, place, back, config)
+        place = _step_out(points, place, back, config)
         if _within(place, limits):
             yaw = float(np.arctan2(-back[1], -back[0]))
             at.append(k)
@@ -233,10 +232,11 @@ def _half_turn(yaw: float) -> float:
     return (yaw + np.pi / 2) % np.pi - np.pi / 2
 
 
-def _step_out(tree: cKDTree, place: np.ndarray, back: np.ndarray, config: ContactConfig) -> np.ndarray:
-    """Move a point [3] backwards until the fingers there touch nothing."""
+def _step_out(points: np.ndarray, place: np.ndarray, back: np.ndarray, config: ContactConfig) -> np.ndarray:
+    """Move a point [3] backwards until fingers that come straight down to it touch nothing of the points [N, 3], m."""
     gap = config.finger + config.clearance
+    passed = cKDTree(points[points[:, 2] > place[2] - gap, :2])
     for distance in np.arange(0.0, 0.5, 0.005):
-        if tree.query(place + distance * back)[0] > gap:
+        if passed.query((place + distance * back)[:2])[0] > gap:
             return place + distance * back
     return place + 0.5 * back
